@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: what the files of the api layer share: errors with errno, overrides, start-up.
+ * Why: this layer alone sets errno and owns the exported names.
+ */
+#ifndef HK_API_API_H
+#define HK_API_API_H
+
+#include <errno.h>
+#include <stddef.h>
+
+#include "base/attr.h"
+
+/* The aliases under standard names would have to repeat the header's attributes. */
+#define HAKMEM_ATTR(x)
+#include "hakmem.h"
+
+/* The plain build, for tests and sanitizers, leaves the C library's names alone. */
+#ifdef HK_NO_OVERRIDE
+#define HK_OVERRIDE 0
+#else
+#define HK_OVERRIDE 1
+#endif
+
+/* p, or NULL with ENOMEM. */
+HK_INLINE void *hk_or_enomem(void *p)
+{
+    if (HK_UNLIKELY(!p)) errno = ENOMEM;
+    return p;
+}
+
+/* A block at a multiple of align, a power of two; NULL with ENOMEM. */
+void *hk_api_aligned(size_t align, size_t n);
+/* operator new's way out when memory is short: new-handler, bad_alloc, or NULL if nothrow. */
+void *hk_new_retry(size_t n, size_t align, int nothrow);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: malloc, free, calloc, realloc and operator new and delete: the entries with a fast path.
+ * Why: one file, so that each name is an alias or an inlined copy and none calls through the PLT.
+ *   operator delete in all its forms is free: the record knows more than a size would tell.
+ */
+#include <string.h>
+
+#include "api/api.h"
+#include "front/fast.h"
+
+static HK_COLD void *malloc_slow(size_t n)
+{
+    return hk_or_enomem(hk_front_alloc(n));
+}
+
+HK_EXPORT void *hakmem_malloc(size_t n)
+{
+    void *p = hk_fast_alloc(n);
+    return HK_LIKELY(p != NULL) ? p : malloc_slow(n);
+}
+
+HK_EXPORT void hakmem_free(void *p)
+{
+    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+}
+
+HK_EXPORT void hakmem_free_sized(void *p, size_t n HK_UNUSED)
+{
+    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+}
+
+HK_EXPORT void hakmem_free_aligned_sized(void *p, size_t align HK_UNUSED, size_t n HK_UNUSED)
+{
+    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+}
+
+static HK_COLD void *calloc_slow(size_t n)
+{
+    return hk_or_enomem(hk_front_calloc(n));
+}
+
+HK_EXPORT void *hakmem_calloc(size_t count, size_t size)
+{
+    size_t n;
+    if (HK_UNLIKELY(__builtin_mul_overflow(count, size, &n))) return hk_or_enomem(NULL);
+    if (HK_UNLIKELY(n > HK_MID_MAX)) return calloc_slow(n);
+    unsigned c = n <= HK_TINY_MAX ? hk_tiny_class(n) : hk_mid_class(n);
+    struct hk_thread *t = &hk_thread;
+    void *p = hk_bin_pop(t, c);
+    if (HK_UNLIKELY(!p)) return calloc_slow(n);
+    if (t->zero[c / 64] >> (c % 64) & 1) {
+        *(void **)p = NULL;
+        return p;
+    }
+    return memset(p, 0, n);
+}
+
+HK_EXPORT void *hakmem_realloc(void *p, size_t n)
+{
+    if (HK_UNLIKELY(n == 0 && p)) {
+        hakmem_free(p);
+        return NULL;
+    }
+    return hk_or_enomem(hk_front_realloc(p, n));
+}
+
+#if HK_OVERRIDE
+
+HK_ALIAS(hakmem_malloc) void *malloc(size_t n);
+HK_ALIAS(hakmem_free) void free(void *p);
+HK_ALIAS(hakmem_free) void cfree(void *p);
+HK_ALIAS(hakmem_free_sized) void free_sized(void *p, size_t n);
+HK_ALIAS(hakmem_free_aligned_sized) void free_aligned_sized(void *p, size_t align, size_t n);
+HK_ALIAS(hakmem_calloc) void *calloc(size_t count, size_t size);
+HK_ALIAS(hakmem_realloc) void *realloc(void *p, size_t n);
+
+/* ---- C++, by their mangled names: m is size_t, RKSt9nothrow_t const std::nothrow_t & ---- */
+
+static HK_COLD void *new_slow(size_t n)
+{
+    void *p = hk_front_alloc(n);
+    return p ? p : hk_new_retry(n, 0, 0);
+}
+
+static HK_COLD void *new_nothrow_slow(size_t n)
+{
+    void *p = hk_front_alloc(n);
+    return p ? p : hk_new_retry(n, 0, 1);
+}
+
+HK_EXPORT void *_Znwm(size_t n)
+{
+    void *p = hk_fast_alloc(n);
+    return HK_LIKELY(p != NULL) ? p : new_slow(n);
+}
+HK_ALIAS(_Znwm) void *_Znam(size_t n);
+
+HK_EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, const void *tag HK_UNUSED)
+{
+    void *p = hk_fast_alloc(n);
+    return HK_LIKELY(p != NULL) ? p : new_nothrow_slow(n);
+}
+HK_ALIAS(_ZnwmRKSt9nothrow_t) void *_ZnamRKSt9nothrow_t(size_t n, const void *tag);
+
+HK_EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align)
+{
+    void *p = hk_front_alloc_aligned(n, align);
+    return HK_LIKELY(p != NULL) ? p : hk_new_retry(n, align, 0);
+}
+HK_ALIAS(_ZnwmSt11align_val_t) void *_ZnamSt11align_val_t(size_t n, size_t align);
+
+HK_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag HK_UNUSED)
+{
+    void *p = hk_front_alloc_aligned(n, align);
+    return HK_LIKELY(p != NULL) ? p : hk_new_retry(n, align, 1);
+}
+HK_ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t)
+void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag);
+
+HK_ALIAS(hakmem_free) void _ZdlPv(void *p);
+HK_ALIAS(hakmem_free) void _ZdaPv(void *p);
+HK_ALIAS(hakmem_free_sized) void _ZdlPvm(void *p, size_t n);
+HK_ALIAS(hakmem_free_sized) void _ZdaPvm(void *p, size_t n);
+HK_ALIAS(hakmem_free_sized) void _ZdlPvSt11align_val_t(void *p, size_t align);
+HK_ALIAS(hakmem_free_sized) void _ZdaPvSt11align_val_t(void *p, size_t align);
+HK_ALIAS(hakmem_free_aligned_sized) void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t align);
+HK_ALIAS(hakmem_free_aligned_sized) void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align);
+
+static void delete_nothrow(void *p, const void *tag HK_UNUSED)
+{
+    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+}
+HK_ALIAS(delete_nothrow) void _ZdlPvRKSt9nothrow_t(void *p, const void *tag);
+HK_ALIAS(delete_nothrow) void _ZdaPvRKSt9nothrow_t(void *p, const void *tag);
+
+static void delete_aligned_nothrow(void *p, size_t align HK_UNUSED, const void *tag HK_UNUSED)
+{
+    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+}
+HK_ALIAS(delete_aligned_nothrow) void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag);
+HK_ALIAS(delete_aligned_nothrow) void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the aligned forms, reallocarray, usable size, and operator new's way out.
+ * Why: arguments are checked here, once, to the letter of the manuals: huge sizes and alignments
+ *   must be refused before they are added to anything.
+ */
+#include <stdlib.h>
+
+#include "api/api.h"
+#include "base/sizeclass.h"
+#include "front/front.h"
+#include "os/report.h"
+#include "os/sys.h"
+
+void *hk_api_aligned(size_t align, size_t n)
+{
+    if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return hk_or_enomem(NULL);
+    return hk_or_enomem(hk_front_alloc_aligned(n, align));
+}
+
+HK_EXPORT void *hakmem_memalign(size_t align, size_t n)
+{
+    if (align > HK_MAX_REQUEST / 2 + 1) { /* no power of two above it can be represented */
+        errno = EINVAL;
+        return NULL;
+    }
+    if (align < HK_ALIGN_BYTES) align = HK_ALIGN_BYTES;
+    if (!hk_is_pow2(align)) align = (size_t)1 << (hk_log2(align) + 1);
+    return hk_api_aligned(align, n);
+}
+
+HK_EXPORT void *hakmem_aligned_alloc(size_t align, size_t n)
+{
+    if (!hk_is_pow2(align)) {
+        errno = EINVAL;
+        return NULL;
+    }
+    return hk_api_aligned(align, n);
+}
+
+HK_EXPORT int hakmem_posix_memalign(void **out, size_t align, size_t n)
+{
+    if (!hk_is_pow2(align) || align % sizeof(void *) != 0) return EINVAL;
+    if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return ENOMEM;
+    void *p = hk_front_alloc_aligned(n, align);
+    if (!p) return ENOMEM;
+    *out = p;
+    return 0;
+}
+
+HK_EXPORT void *hakmem_reallocarray(void *p, size_t count, size_t size)
+{
+    size_t n;
+    if (__builtin_mul_overflow(count, size, &n)) return hk_or_enomem(NULL);
+    return hakmem_realloc(p, n);
+}
+
+HK_EXPORT size_t hakmem_usable_size(const void *p)
+{
+    return hk_front_usable(p);
+}
+
+#if HK_OVERRIDE
+
+static HK_UNUSED void *page_aligned(size_t n)
+{
+    return hk_api_aligned(hk_sys_page_bytes(), n);
+}
+HK_ALIAS(page_aligned) void *valloc(size_t n);
+
+HK_EXPORT void *pvalloc(size_t n)
+{
+    size_t page = hk_sys_page_bytes();
+    if (n > HK_MAX_REQUEST - page) return hk_or_enomem(NULL);
+    return hk_api_aligned(page, hk_align_up(n ? n : 1, page));
+}
+
+HK_ALIAS(hakmem_memalign) void *memalign(size_t align, size_t n);
+HK_ALIAS(hakmem_aligned_alloc) void *aligned_alloc(size_t align, size_t n);
+HK_ALIAS(hakmem_posix_memalign) int posix_memalign(void **out, size_t align, size_t n);
+HK_ALIAS(hakmem_reallocarray) void *reallocarray(void *p, size_t count, size_t size);
+HK_ALIAS(hakmem_usable_size) size_t malloc_usable_size(void *p);
+
+/* In libstdc++ when the program has it; without it nobody can catch, or install a handler. */
+typedef void (*new_handler)(void);
+extern new_handler _ZSt15get_new_handlerv(void) HK_WEAK;
+extern void _ZSt17__throw_bad_allocv(void) HK_WEAK;
+
+void *hk_new_retry(size_t n, size_t align, int nothrow)
+{
+    for (;;) {
+        new_handler handler = _ZSt15get_new_handlerv ? _ZSt15get_new_handlerv() : NULL;
+        if (!handler) break;
+        handler(); /* frees something, throws, or does not return */
+        void *p = align ? hk_front_alloc_aligned(n, align) : hk_front_alloc(n);
+        if (p) return p;
+    }
+    if (nothrow) return NULL;
+    if (_ZSt17__throw_bad_allocv) _ZSt17__throw_bad_allocv();
+    hk_die("out of memory in operator new", NULL);
+}
+
+#endif

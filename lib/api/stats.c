@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the statistics, gathered from every layer, as a struct and as text.
+ * Why: counters live where they are bumped, on slow paths; this file alone adds them up. Blocks
+ *   handed out are counted when a bin is refilled, less what the bins still hold, so that malloc
+ *   itself counts nothing.
+ * Threads: all; other threads' counters are read while they change: each is a recent value.
+ */
+#include <string.h>
+
+#include "api/api.h"
+#include "core/pool.h"
+#include "front/fast.h"
+#include "large/large.h"
+#include "os/report.h"
+#include "os/sys.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "0.1.0"
+#endif
+
+HK_EXPORT const char *hakmem_version(void)
+{
+    return PACKAGE_VERSION;
+}
+
+/* Blocks in the calling thread's bin. */
+static uint64_t in_bin(unsigned c)
+{
+    uint64_t n = 0;
+    for (void *p = hk_thread.bin[c]; p; p = *(void **)p) n++;
+    return n;
+}
+
+static void add_heaps(struct hakmem_stats *s)
+{
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        for (unsigned c = 1; c < HK_CLASSES; c++) {
+            uint64_t n = h->handed[c];
+            if (h == hk_thread.heap) n -= in_bin(c);
+            *(c < HK_MID_FIRST ? &s->tiny_allocs : &s->mid_allocs) += n;
+        }
+        s->heaps++;
+        s->remote_frees += h->drained;
+        s->refills += h->refills;
+    }
+}
+
+HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
+{
+    struct hakmem_stats s = {.struct_bytes = out->struct_bytes};
+    struct hk_pool_stats pool;
+    struct hk_large_stats large;
+    if (out->struct_bytes < sizeof out->struct_bytes || out->struct_bytes > sizeof s) {
+        errno = EINVAL;
+        return -1;
+    }
+    hk_pool_read_stats(&pool);
+    hk_large_read_stats(&large);
+    add_heaps(&s);
+    s.mapped_bytes = pool.mapped_bytes;
+    s.used_bytes = pool.used_bytes;
+    s.free_dirty_bytes = pool.dirty_free_bytes;
+    s.metadata_bytes = hk_meta_bytes();
+    s.large_allocs = large.large_allocs;
+    s.big_allocs = large.big_allocs;
+    s.purged_bytes = pool.purged_bytes;
+    s.purges = pool.purges;
+    for (unsigned i = 0; i < HK_SYS_CALLS; i++) s.system_calls += atomic_load_explicit(&hk_sys_count[i], memory_order_relaxed);
+    memcpy(out, &s, out->struct_bytes);
+    return 0;
+}
+
+static void row(struct hk_text *t, const char *name, uint64_t v, const char *unit)
+{
+    size_t start = t->len;
+    hk_text_str(t, name);
+    while (t->len - start < 32) hk_text_str(t, " ");
+    hk_text_pad(t, v, 16);
+    hk_text_str(t, unit);
+    hk_text_str(t, "\n");
+}
+
+HK_EXPORT void hakmem_stats_write(int fd)
+{
+    char buf[4096];
+    struct hk_text t = {buf, sizeof buf, 0};
+    struct hakmem_stats s = {.struct_bytes = sizeof s};
+    hakmem_stats(&s);
+    hk_text_str(&t, "hakmem " PACKAGE_VERSION "\n");
+    row(&t, "allocations, tiny (to 1 KiB)", s.tiny_allocs, "");
+    row(&t, "allocations, mid (to 32 KiB)", s.mid_allocs, "");
+    row(&t, "allocations, large (to 2 MiB)", s.large_allocs, "");
+    row(&t, "allocations, big", s.big_allocs, "");
+    row(&t, "frees from other threads", s.remote_frees, "");
+    row(&t, "refills", s.refills, "");
+    row(&t, "heaps", s.heaps, "");
+    row(&t, "heap mapped", s.mapped_bytes, " bytes");
+    row(&t, "heap in use", s.used_bytes, " bytes");
+    row(&t, "heap free, resident", s.free_dirty_bytes, " bytes");
+    row(&t, "metadata mapped", s.metadata_bytes, " bytes");
+    row(&t, "returned to the kernel", s.purged_bytes, " bytes");
+    row(&t, "process resident, peak", hk_sys_peak_bytes(), " bytes");
+    row(&t, "process resident, now", hk_sys_resident_bytes(), " bytes");
+    row(&t, "system calls by hakmem", s.system_calls, "");
+    for (unsigned i = 0; i < HK_SYS_CALLS; i++) {
+        hk_text_str(&t, "  ");
+        row(&t, hk_sys_name[i], atomic_load_explicit(&hk_sys_count[i], memory_order_relaxed), "");
+    }
+    hk_sys_write(fd, buf, t.len);
+}

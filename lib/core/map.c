@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: where the window lies, and how heap, unit records, chunk records and metadata grow in it.
+ * Why: see map.h. The window is placed by hints: a random place far from everything that programs
+ *   and kernels use by habit; under valgrind, sanitizers and small address spaces the later
+ *   candidates take over.
+ * Locks: grow_lock over the growth of heap and records, meta_lock over the metadata arena. Both
+ *   are held over mmap: growth is rare and whoever waits needs just that memory.
+ */
+#include "core/map.h"
+
+#include "os/lock.h"
+#include "os/report.h"
+#include "os/sys.h"
+
+#define WINDOW_HEAP (64 * HK_GIB)       /* offset of the heap: records of 16 TiB fit before it */
+#define HEAP_MAX (16 * HK_TIB)          /* the window's end */
+#define PIECE_CHUNKS ((size_t)32768)    /* chunk records come in pieces: 2 MiB for 64 GiB */
+#define PIECE_BYTES (PIECE_CHUNKS * sizeof(struct hk_chunk))
+#define PIECES (HEAP_MAX / HK_CHUNK_BYTES / PIECE_CHUNKS)
+#define META_BYTES (256 * HK_KIB)       /* a piece of metadata: some forty heaps */
+#define UNITS_BYTES (64 * HK_KIB)       /* first unit records: 64 MiB of heap */
+#define UNITS_STEP_MAX (16 * HK_MIB)
+#define GROW_MIN_CHUNKS ((size_t)2)
+#define GROW_MAX_CHUNKS ((size_t)32)    /* 64 MiB: few calls, and little to lose if refused */
+#define SKIP_BYTES HK_GIB               /* when somebody sits in the window, go on behind him */
+#define SKIPS 8
+
+struct hk_window hk_window;
+
+static struct hk_lock grow_lock = HK_LOCK_INIT(HK_RANK_GROW);
+static struct hk_lock meta_lock = HK_LOCK_INIT(HK_RANK_META);
+static struct hk_chunk *pieces[PIECES];
+static size_t heap_end;   /* next heap byte to hand out, from base */
+static size_t heap_ready; /* mapped up to here when the window was made */
+static size_t units_end;  /* bytes of unit records mapped */
+static char *meta_next;
+static size_t meta_room;
+static size_t meta_mapped;
+
+/* First mapping of a window at w. */
+static bool try_window(uintptr_t w)
+{
+    size_t bytes = PIECE_BYTES + META_BYTES + UNITS_BYTES;
+    if (!hk_sys_map((void *)w, bytes)) return false;
+    /* The place of the heap must be usable too; the first growth finds this part done. */
+    if (!hk_sys_map((void *)(w + WINDOW_HEAP), GROW_MIN_CHUNKS * HK_CHUNK_BYTES)) {
+        hk_sys_unmap((void *)w, bytes);
+        return false;
+    }
+    heap_ready = GROW_MIN_CHUNKS * HK_CHUNK_BYTES;
+    pieces[0] = (struct hk_chunk *)w;
+    meta_next = (char *)w + PIECE_BYTES;
+    meta_room = META_BYTES;
+    meta_mapped = bytes;
+    units_end = UNITS_BYTES;
+    hk_window.units = w + PIECE_BYTES + META_BYTES;
+    hk_window.base = w + WINDOW_HEAP;
+    return true;
+}
+
+/* Random part of an address: below range, 2 MiB aligned. */
+static uintptr_t place(uintptr_t from, uintptr_t range)
+{
+    return from + ((hk_sys_random() * HK_CHUNK_BYTES) & (range - 1) & ~(HK_CHUNK_BYTES - 1));
+}
+
+bool hk_map_init(void)
+{
+    if (hk_window.base) return true;
+    /* Far from executables (85 TiB), libraries (127 TiB) and the habits of language runtimes. */
+    if (try_window(place(32 * HK_TIB, 16 * HK_TIB))) return true;
+    /* valgrind ends at 16 TiB. */
+    if (try_window(place(2 * HK_TIB, 4 * HK_TIB))) return true;
+    /* Small or shadowed address spaces: somewhere below where the kernel itself would map. */
+    void *probe = hk_sys_map(NULL, HK_CHUNK_BYTES);
+    if (!probe) return false;
+    hk_sys_unmap(probe, HK_CHUNK_BYTES);
+    for (size_t below = HK_TIB; below >= 128 * HK_MIB; below /= 2) {
+        uintptr_t w = ((uintptr_t)probe & ~(HK_CHUNK_BYTES - 1)) - below - WINDOW_HEAP;
+        if (w < (uintptr_t)probe && w > HK_GIB && try_window(w)) return true;
+    }
+    return false;
+}
+
+struct hk_chunk *hk_chunk_at(size_t index)
+{
+    return &pieces[index / PIECE_CHUNKS][index % PIECE_CHUNKS];
+}
+
+size_t hk_map_chunks(void)
+{
+    return atomic_load_explicit(&hk_window.limit, memory_order_acquire) >> HK_CHUNK_SHIFT;
+}
+
+/* Make the unit records of heap bytes [0, end) readable. */
+static bool map_units(size_t end)
+{
+    size_t need = end >> (HK_UNIT_SHIFT - 6);
+    need = hk_align_up(need, UNITS_BYTES);
+    if (need <= units_end) return true;
+    size_t step = units_end / 2 < UNITS_STEP_MAX ? hk_align_up(units_end / 2, UNITS_BYTES) : UNITS_STEP_MAX;
+    if (step < need - units_end) step = need - units_end;
+    void *at = (void *)(hk_window.units + units_end);
+    if (!hk_sys_map(at, step)) {
+        step = need - units_end;
+        if (!hk_sys_map(at, step)) return false;
+    }
+    units_end += step;
+    meta_mapped += step;
+    /* A huge page of records would make megabytes resident for a few lines of them. */
+    if (units_end >= 2 * HK_CHUNK_BYTES) hk_sys_nohuge(at, step);
+    return true;
+}
+
+static bool map_pieces(size_t end)
+{
+    size_t last = (end - 1) / HK_CHUNK_BYTES / PIECE_CHUNKS;
+    for (size_t i = 0; i <= last; i++) {
+        if (pieces[i]) continue;
+        pieces[i] = hk_sys_map(NULL, PIECE_BYTES);
+        if (!pieces[i]) return false;
+        hk_sys_nohuge(pieces[i], PIECE_BYTES);
+        meta_mapped += PIECE_BYTES;
+    }
+    return true;
+}
+
+/* Map heap bytes [at, at + bytes) with their records first, so that a refusal loses nothing. */
+static bool map_heap(size_t at, size_t bytes)
+{
+    if (at + bytes > HEAP_MAX || at + bytes < at) return false;
+    if (!map_units(at + bytes) || !map_pieces(at + bytes)) return false;
+    size_t done = at < heap_ready ? heap_ready - at : 0;
+    if (done < bytes && !hk_sys_map((void *)(hk_window.base + at + done), bytes - done)) return false;
+    for (size_t i = at >> HK_CHUNK_SHIFT; i < (at + bytes) >> HK_CHUNK_SHIFT; i++) {
+        struct hk_chunk *c = hk_chunk_at(i);
+        c->index = (uint32_t)i;
+    }
+    heap_end = at + bytes;
+    atomic_store_explicit(&hk_window.limit, heap_end, memory_order_release);
+    return true;
+}
+
+/* Whether a refusal was about the place and not about the memory. */
+static bool kernel_has(size_t bytes)
+{
+    void *p = hk_sys_map(NULL, bytes);
+    if (p) hk_sys_unmap(p, bytes);
+    return p != NULL;
+}
+
+void *hk_map_grow(size_t chunks, size_t *got)
+{
+    if (chunks > HEAP_MAX >> HK_CHUNK_SHIFT) return NULL;
+    void *p = NULL;
+    hk_lock_acquire(&grow_lock);
+    size_t want = heap_end / HK_CHUNK_BYTES / 4;
+    if (want > GROW_MAX_CHUNKS) want = GROW_MAX_CHUNKS;
+    if (want < GROW_MIN_CHUNKS) want = GROW_MIN_CHUNKS;
+    if (want < chunks) want = chunks;
+    size_t at = heap_end;
+    bool done = map_heap(at, want << HK_CHUNK_SHIFT);
+    if (!done) done = map_heap(at, (want = chunks) << HK_CHUNK_SHIFT);
+    for (int i = 0; !done && i < SKIPS && kernel_has(want << HK_CHUNK_SHIFT); i++) {
+        at += SKIP_BYTES;
+        done = map_heap(at, want << HK_CHUNK_SHIFT);
+    }
+    if (done) {
+        p = (void *)(hk_window.base + at);
+        *got = want;
+    }
+    hk_lock_release(&grow_lock);
+    return p;
+}
+
+void *hk_meta_alloc(size_t bytes)
+{
+    bytes = hk_align_up(bytes, HK_LINE_BYTES);
+    HK_CHECK(bytes <= META_BYTES, NULL);
+    hk_lock_acquire(&meta_lock);
+    if (meta_room < bytes) {
+        char *piece = hk_sys_map(NULL, META_BYTES);
+        if (piece) {
+            meta_next = piece;
+            meta_room = META_BYTES;
+            meta_mapped += META_BYTES;
+        }
+    }
+    char *p = NULL;
+    if (meta_room >= bytes) {
+        p = meta_next;
+        meta_next += bytes;
+        meta_room -= bytes;
+    }
+    hk_lock_release(&meta_lock);
+    return p;
+}
+
+size_t hk_meta_bytes(void)
+{
+    return meta_mapped;
+}
+
+void hk_map_fork_prepare(void)
+{
+    hk_lock_settle(&grow_lock, 5000000);
+    hk_lock_settle(&meta_lock, 1000000);
+}
+
+void hk_map_fork_child(void)
+{
+    /*
+     * A torn growth leaves at most a mapping behind that heap_end does not cover yet: the next
+     * growth finds the place taken and skips it. Torn metadata: drop the rest of the piece.
+     */
+    hk_lock_reset(&grow_lock);
+    if (hk_lock_reset(&meta_lock)) meta_room = 0;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the heap's address window and the map from an address to the record of its 64 KiB unit.
+ * Why: one subtraction, one compare and one load answer "whose is p?" for every pointer there is,
+ *   ours or not: outside the window the compare fails, inside it untouched records read as zero.
+ * Owns: struct hk_unit, struct hk_chunk, the window.
+ * Invariants: W1 base is constant once set; limit only grows; every record below limit is mapped
+ *   and readable before limit covers it. W2 owner is 0 unless the unit starts or continues a slab
+ *   or starts a run. W3 the window is a convention, not a reservation: only what is used is mapped,
+ *   so it lives under any RLIMIT_AS.
+ * Layout, from the window's start: chunk records (first piece) · metadata (first piece) · unit
+ *   records, growing up · … · at 64 GiB the heap, growing up.
+ * Locks: HK_RANK_GROW. Threads: lookups take no lock; growth is serialised.
+ */
+#ifndef HK_CORE_MAP_H
+#define HK_CORE_MAP_H
+
+#include <stdatomic.h>
+
+#include "base/sizeclass.h"
+
+/* Owner words. A heap is 64-byte aligned, so the low bits of its address are free for these. */
+#define HK_OWNER_NONE ((uintptr_t)0)
+#define HK_OWNER_FOLLOW ((uintptr_t)1) /* added to the heap: this unit continues a slab */
+#define HK_OWNER_RUN ((uintptr_t)2)    /* a large or big run: no heap owns it */
+
+/* Record of a unit, of a whole slab or run if the unit starts one. One cache line. */
+struct hk_unit {
+    _Atomic uintptr_t owner; /* written by whoever owns the slab; read by all */
+    void *free;              /* blocks freed by the owner since the list was last taken */
+    uint32_t needed;         /* local frees until hk_slab_event must look */
+    uint16_t cls;
+    uint8_t asleep; /* not in its class queue: needed counts to the wake-up */
+    uint8_t clean;  /* never written since zeroed: fresh blocks are zero but for their link */
+    uint32_t linked, blocks; /* blocks ever put on a list · blocks of the slab */
+    uint32_t left;           /* asleep: blocks still out once needed reaches 0 */
+    uint32_t follow;         /* continuation units: distance to the first, units */
+    struct hk_unit *next, *prev; /* class queue of the owning heap */
+    size_t run_units;            /* runs: length, units */
+} HK_LINE_ALIGNED;
+_Static_assert(sizeof(struct hk_unit) == HK_LINE_BYTES, "one record, one line");
+
+enum hk_chunk_state { HK_CHUNK_NONE, HK_CHUNK_USED, HK_CHUNK_FREE, HK_CHUNK_LOST };
+
+/* Record of a 2 MiB chunk; all fields belong to the pool, under its lock. */
+struct hk_chunk {
+    uint32_t used, dirty; /* a bit a unit: taken · may hold bytes other than zero */
+    uint32_t index;       /* place in the window, chunks */
+    uint32_t run;         /* free run: its length, at the first and the last chunk */
+    uint32_t freed_ms;    /* clock at the last free into it, wraps */
+    uint8_t state, span;  /* enum hk_chunk_state · longest free run of units, as binned */
+    struct hk_chunk *next, *prev;
+} HK_LINE_ALIGNED;
+_Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line");
+
+struct hk_window {
+    uintptr_t base;           /* first heap address, 2 MiB aligned */
+    _Atomic size_t limit;     /* heap bytes whose records can be read */
+    uintptr_t units;          /* address of the record of the unit at base */
+} HK_LINE_ALIGNED;
+extern struct hk_window hk_window;
+
+/* Record of p's unit; NULL when p lies outside the window. */
+HK_INLINE struct hk_unit *hk_unit_of(const void *p)
+{
+    uintptr_t off = (uintptr_t)p - hk_window.base;
+    if (HK_UNLIKELY(off >= atomic_load_explicit(&hk_window.limit, memory_order_relaxed))) return NULL;
+    return (struct hk_unit *)(hk_window.units + ((off >> (HK_UNIT_SHIFT - 6)) & ~(uintptr_t)63));
+}
+
+/* First address of a unit. */
+HK_INLINE char *hk_unit_addr(const struct hk_unit *u)
+{
+    return (char *)(hk_window.base + (((uintptr_t)u - hk_window.units) << (HK_UNIT_SHIFT - 6)));
+}
+
+HK_INLINE size_t hk_chunk_index(const void *p)
+{
+    return ((uintptr_t)p - hk_window.base) >> HK_CHUNK_SHIFT;
+}
+
+HK_INLINE char *hk_chunk_addr(size_t index)
+{
+    return (char *)(hk_window.base + (index << HK_CHUNK_SHIFT));
+}
+
+/* Record of chunk i; its piece of the table must exist. */
+struct hk_chunk *hk_chunk_at(size_t index);
+/* Chunks that the window spans now (some may have been skipped: HK_CHUNK_NONE). */
+size_t hk_map_chunks(void);
+
+/* Choose and map the window; false if the kernel gives no memory at all. Idempotent. */
+bool hk_map_init(void);
+/*
+ * Fresh zeroed chunks with readable records: at least `chunks` of them, *got as many as were
+ * mapped. NULL if refused; nothing is lost then.
+ */
+void *hk_map_grow(size_t chunks, size_t *got);
+/* Metadata, zeroed, 64-byte aligned, never freed; NULL if refused. */
+void *hk_meta_alloc(size_t bytes);
+/* In the child of fork, before any other call here: locks anew. */
+void hk_map_fork_child(void);
+/* Before fork: wait a bounded time for the locks of this file to be free. */
+void hk_map_fork_prepare(void);
+/* Bytes of metadata mapped so far. */
+size_t hk_meta_bytes(void);
+
+#endif

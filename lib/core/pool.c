@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the filler and the public face of the pool.
+ * Why: see pool.h. A request goes to the chunk with the least free span that fits, among those to
+ *   the fullest, so that other chunks can empty; inside it to dirty units first, so that the
+ *   resident set does not grow while free resident memory lies about.
+ */
+#include "core/pool.h"
+
+#include <string.h>
+
+#include "core/runs.h"
+#include "os/lock.h"
+#include "os/report.h"
+#include "os/sys.h"
+
+#define LOOK 6 /* chunks compared in a bin */
+
+static struct hk_lock pool_lock = HK_LOCK_INIT(HK_RANK_POOL);
+static struct hk_chunk *bin[HK_CHUNK_UNITS]; /* by longest free span; none is empty or full */
+static uint32_t bin_mask;
+static _Atomic size_t used_units, dirty_units; /* written under the lock */
+
+static void add(_Atomic size_t *v, size_t n)
+{
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static void unbin(struct hk_chunk *c)
+{
+    if (!c->span) return;
+    if (c->prev) c->prev->next = c->next;
+    else bin[c->span] = c->next;
+    if (c->next) c->next->prev = c->prev;
+    if (!bin[c->span]) bin_mask &= ~(1u << c->span);
+    c->next = c->prev = NULL;
+    c->span = 0;
+}
+
+/* File a partly used chunk under its longest free span. */
+static void rebin(struct hk_chunk *c)
+{
+    unsigned span = hk_longest_run32(~c->used);
+    if (span == c->span) return;
+    unbin(c);
+    if (!span) return;
+    c->span = (uint8_t)span;
+    c->prev = NULL;
+    c->next = bin[span];
+    if (c->next) c->next->prev = c;
+    bin[span] = c;
+    bin_mask |= 1u << span;
+}
+
+/* Units [at, at + n) of c go out; true if they all read as zero. */
+static bool take_units(struct hk_chunk *c, unsigned at, unsigned n)
+{
+    uint32_t m = hk_low_mask32(n) << at;
+    HK_CHECK((c->used & m) == 0, hk_chunk_addr(c->index));
+    unsigned dirty = (unsigned)__builtin_popcount(c->dirty & m);
+    c->used |= m;
+    c->dirty |= m;
+    add(&used_units, n);
+    add(&dirty_units, -(size_t)dirty);
+    rebin(c);
+    return dirty == 0;
+}
+
+static int find_units(const struct hk_chunk *c, unsigned n, unsigned align)
+{
+    uint32_t grid = align == 1 ? ~0u : align == 2 ? 0x55555555u : align == 4 ? 0x11111111u : align == 8 ? 0x01010101u : align == 16 ? 0x00010001u : 1u;
+    uint32_t fits = hk_runs32(~c->used, n) & grid;
+    uint32_t warm = fits ? hk_runs32(~c->used & c->dirty, n) & grid : 0;
+    if (warm) return __builtin_ctz(warm);
+    return fits ? __builtin_ctz(fits) : -1;
+}
+
+/* n < HK_CHUNK_UNITS units out of partly used chunks, or NULL. */
+static void *filler_take(unsigned n, unsigned align, bool *clean)
+{
+    for (uint32_t m = bin_mask & ~hk_low_mask32(n); m; m &= m - 1) {
+        unsigned span = (unsigned)__builtin_ctz(m);
+        struct hk_chunk *best = NULL;
+        int best_used = -1, best_at = -1, look = LOOK;
+        for (struct hk_chunk *c = bin[span]; c && look > 0; c = c->next, look--) {
+            int used = __builtin_popcount(c->used);
+            if (used < best_used || (used == best_used && c->index > best->index)) continue;
+            int at = find_units(c, n, align);
+            if (at < 0) continue;
+            best = c;
+            best_used = used;
+            best_at = at;
+        }
+        if (!best) continue;
+        *clean = take_units(best, (unsigned)best_at, n);
+        return hk_chunk_addr(best->index) + (size_t)best_at * HK_UNIT_BYTES;
+    }
+    return NULL;
+}
+
+/* Units from the start of chunk `first` on, out of chunks just taken from the free runs. */
+static bool dress_chunks(size_t first, size_t units)
+{
+    bool clean = true;
+    for (; units; first++) {
+        unsigned n = units < HK_CHUNK_UNITS ? (unsigned)units : HK_CHUNK_UNITS;
+        clean &= take_units(hk_chunk_at(first), 0, n);
+        units -= n;
+    }
+    return clean;
+}
+
+static void *take(size_t units, size_t align_units, bool *clean)
+{
+    if (units < HK_CHUNK_UNITS && align_units <= HK_CHUNK_UNITS) {
+        void *p = filler_take((unsigned)units, (unsigned)align_units, clean);
+        if (p) return p;
+    }
+    size_t chunks = (units + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
+    size_t align = align_units > HK_CHUNK_UNITS ? align_units / HK_CHUNK_UNITS : 1;
+    size_t first = hk_runs_take(chunks, align);
+    if (first == SIZE_MAX) return NULL;
+    *clean = dress_chunks(first, units);
+    return hk_chunk_addr(first);
+}
+
+void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
+{
+    size_t chunks = (units + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
+    size_t align = align_units > HK_CHUNK_UNITS ? align_units / HK_CHUNK_UNITS : 1;
+    for (;;) {
+        hk_lock_acquire(&pool_lock);
+        void *p = take(units, align_units, clean);
+        hk_lock_release(&pool_lock);
+        if (p) return p;
+        size_t got;
+        void *fresh = hk_map_grow(chunks + align - 1, &got);
+        if (!fresh) return NULL;
+        hk_lock_acquire(&pool_lock);
+        hk_runs_put(hk_chunk_index(fresh), got);
+        p = take(units, align_units, clean);
+        hk_lock_release(&pool_lock);
+        if (p) return p; /* else others were quicker: grow again */
+    }
+}
+
+/* Units [at, at + n) of c come back; true if the chunk is empty now and off the bins. */
+static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now)
+{
+    uint32_t m = hk_low_mask32(n) << at;
+    HK_CHECK((c->used & m) == m, hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES);
+    c->used &= ~m;
+    c->freed_ms = now;
+    add(&used_units, -(size_t)n);
+    add(&dirty_units, (size_t)__builtin_popcount(c->dirty & m));
+    if (c->used) {
+        rebin(c);
+        return false;
+    }
+    unbin(c);
+    return true;
+}
+
+static void put(char *p, size_t units, uint32_t now)
+{
+    size_t i = hk_chunk_index(p), empty_from = 0, empty = 0;
+    unsigned at = (unsigned)((uintptr_t)p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
+    for (; units; i++, at = 0) {
+        unsigned n = units < HK_CHUNK_UNITS - at ? (unsigned)units : HK_CHUNK_UNITS - at;
+        struct hk_chunk *c = hk_chunk_at(i);
+        units -= n;
+        if (c->state == HK_CHUNK_LOST) continue; /* written off in a child of fork */
+        if (!put_units(c, at, n, now)) continue;
+        if (empty == 0) empty_from = i;
+        empty = i - empty_from + 1;
+    }
+    if (empty) hk_runs_put(empty_from, empty);
+}
+
+void hk_pool_free(void *p, size_t units)
+{
+    uint32_t now = (uint32_t)hk_sys_now_ms();
+    hk_lock_acquire(&pool_lock);
+    put(p, units, now);
+    hk_lock_release(&pool_lock);
+}
+
+/* Whether the units after chunk-relative place `at` of chunk i, n of them, are all free. */
+static bool follows_free(size_t i, unsigned at, size_t n)
+{
+    while (n) {
+        if (i >= hk_map_chunks()) return false;
+        struct hk_chunk *c = hk_chunk_at(i);
+        if (at == 0 && c->state == HK_CHUNK_FREE) {
+            size_t units = (size_t)c->run * HK_CHUNK_UNITS; /* first of its run: what is before is ours */
+            if (n <= units) return true;
+            n -= units;
+            i += c->run;
+            continue;
+        }
+        unsigned k = n < HK_CHUNK_UNITS - at ? (unsigned)n : HK_CHUNK_UNITS - at;
+        if (c->state != HK_CHUNK_USED || (c->used & (hk_low_mask32(k) << at))) return false;
+        n -= k;
+        at = 0;
+        i++;
+    }
+    return true;
+}
+
+bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean)
+{
+    char *end = (char *)p + units * HK_UNIT_BYTES;
+    size_t i = hk_chunk_index(end);
+    unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
+    hk_lock_acquire(&pool_lock);
+    bool fits = follows_free(i, at, more);
+    *clean = true;
+    for (; fits && more; i++, at = 0) {
+        unsigned k = more < HK_CHUNK_UNITS - at ? (unsigned)more : HK_CHUNK_UNITS - at;
+        struct hk_chunk *c = hk_chunk_at(i);
+        if (c->state == HK_CHUNK_FREE) hk_runs_take_at(i, 1);
+        *clean &= take_units(c, at, k);
+        more -= k;
+    }
+    hk_lock_release(&pool_lock);
+    return fits;
+}
+
+size_t hk_pool_dirty_units(void)
+{
+    return atomic_load_explicit(&dirty_units, memory_order_relaxed);
+}
+
+size_t hk_pool_used_units(void)
+{
+    return atomic_load_explicit(&used_units, memory_order_relaxed);
+}
+
+/* ---- purge: units are taken like an allocation while the kernel works on them ---- */
+
+static _Atomic uint64_t purged_bytes, purges, refused;
+
+#define RANGE_CHUNKS 32 /* 64 MiB a call: others must find memory meanwhile */
+
+struct range {
+    char *p;
+    size_t units;
+};
+
+static bool purgeable(const struct hk_chunk *c, uint32_t now, uint32_t idle_ms)
+{
+    bool live = c->state == HK_CHUNK_FREE || c->state == HK_CHUNK_USED;
+    return live && (~c->used & c->dirty) && now - c->freed_ms >= idle_ms;
+}
+
+/* Whole free chunks from i on, taken out of their free run. */
+static struct range take_free_chunks(size_t i, uint32_t now, uint32_t idle_ms)
+{
+    size_t n = 1, end = hk_map_chunks();
+    while (n < RANGE_CHUNKS && i + n < end && hk_chunk_at(i + n)->state == HK_CHUNK_FREE &&
+           purgeable(hk_chunk_at(i + n), now, idle_ms))
+        n++;
+    hk_runs_take_at(i, n);
+    dress_chunks(i, n * HK_CHUNK_UNITS);
+    return (struct range){hk_chunk_addr(i), n * HK_CHUNK_UNITS};
+}
+
+/* A dirty free stretch at or after chunk *i, taken out of the pool; units 0 at the end. */
+static struct range take_dirty(size_t *i, uint32_t now, uint32_t idle_ms)
+{
+    for (size_t end = hk_map_chunks(); *i < end; ++*i) {
+        struct hk_chunk *c = hk_chunk_at(*i);
+        if (!purgeable(c, now, idle_ms)) continue;
+        if (c->state == HK_CHUNK_FREE) {
+            struct range r = take_free_chunks(*i, now, idle_ms);
+            *i += r.units / HK_CHUNK_UNITS;
+            return r;
+        }
+        uint32_t m = ~c->used & c->dirty;
+        unsigned at = (unsigned)__builtin_ctz(m), n = 0;
+        while (at + n < HK_CHUNK_UNITS && (m >> (at + n) & 1)) n++;
+        take_units(c, at, n);
+        return (struct range){hk_chunk_addr(*i) + (size_t)at * HK_UNIT_BYTES, n};
+    }
+    return (struct range){NULL, 0};
+}
+
+static void put_back(struct range r, bool clean)
+{
+    size_t i = hk_chunk_index(r.p), left = r.units;
+    unsigned at = (unsigned)((uintptr_t)r.p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
+    uint32_t stamp = hk_chunk_at(i)->freed_ms;
+    for (; left; i++, at = 0) {
+        unsigned n = left < HK_CHUNK_UNITS - at ? (unsigned)left : HK_CHUNK_UNITS - at;
+        if (clean) hk_chunk_at(i)->dirty &= ~(hk_low_mask32(n) << at);
+        left -= n;
+    }
+    put(r.p, r.units, stamp);
+}
+
+#define BATCH 16 /* ranges a round: bounds both the time under the lock and the stack */
+
+size_t hk_pool_purge(uint32_t idle_ms)
+{
+    size_t bytes = 0, i = 0;
+    uint32_t now = (uint32_t)hk_sys_now_ms();
+    for (bool more = true; more;) {
+        struct range r[BATCH];
+        int n = 0;
+        hk_lock_acquire(&pool_lock);
+        while (n < BATCH && (r[n] = take_dirty(&i, now, idle_ms)).units) n++;
+        hk_lock_release(&pool_lock);
+        more = n == BATCH;
+        bool done[BATCH];
+        for (int k = 0, run; k < n; k += run) {
+            size_t units = r[k].units;
+            for (run = 1; k + run < n && r[k + run].p == r[k].p + units * HK_UNIT_BYTES; run++) units += r[k + run].units;
+            done[k] = hk_sys_purge(r[k].p, units * HK_UNIT_BYTES);
+            for (int j = 1; j < run; j++) done[k + j] = done[k];
+            atomic_fetch_add_explicit(done[k] ? &purges : &refused, 1, memory_order_relaxed);
+            if (done[k]) bytes += units * HK_UNIT_BYTES;
+            else more = false; /* the kernel will not say otherwise a moment later */
+        }
+        hk_lock_acquire(&pool_lock);
+        for (int k = 0; k < n; k++) put_back(r[k], done[k]);
+        hk_lock_release(&pool_lock);
+    }
+    atomic_fetch_add_explicit(&purged_bytes, bytes, memory_order_relaxed);
+    return bytes;
+}
+
+void hk_pool_read_stats(struct hk_pool_stats *out)
+{
+    out->mapped_bytes = hk_map_chunks() << HK_CHUNK_SHIFT;
+    out->used_bytes = hk_pool_used_units() << HK_UNIT_SHIFT;
+    out->dirty_free_bytes = hk_pool_dirty_units() << HK_UNIT_SHIFT;
+    out->purged_bytes = atomic_load_explicit(&purged_bytes, memory_order_relaxed);
+    out->purges = atomic_load_explicit(&purges, memory_order_relaxed);
+    out->refused = atomic_load_explicit(&refused, memory_order_relaxed);
+}
+
+void hk_pool_fork_prepare(void)
+{
+    hk_lock_settle(&pool_lock, 5000000);
+}
+
+void hk_pool_fork_child(void)
+{
+    if (!hk_lock_reset(&pool_lock)) return;
+    hk_runs_forget();
+    memset(bin, 0, sizeof bin);
+    bin_mask = 0;
+    for (size_t i = 0; i < hk_map_chunks(); i++) hk_chunk_at(i)->state = HK_CHUNK_LOST;
+    atomic_store_explicit(&dirty_units, 0, memory_order_relaxed);
+    atomic_store_explicit(&used_units, 0, memory_order_relaxed);
+}
+
+size_t hk_pool_check(void)
+{
+    size_t used = 0, dirty = 0, n = 0;
+    hk_lock_acquire(&pool_lock);
+    for (size_t i = 0; i < hk_map_chunks(); i++) {
+        struct hk_chunk *c = hk_chunk_at(i);
+        if (c->state == HK_CHUNK_NONE || c->state == HK_CHUNK_LOST) continue;
+        n++;
+        HK_CHECK(c->index == i, c);
+        HK_CHECK(c->state != HK_CHUNK_FREE || c->used == 0, c);
+        HK_CHECK(c->state != HK_CHUNK_USED || c->used != 0, c);
+        HK_CHECK(c->state != HK_CHUNK_USED || c->span == hk_longest_run32(~c->used), c);
+        bool twin = c->state == HK_CHUNK_FREE && i > 0 && hk_chunk_at(i - 1)->state == HK_CHUNK_FREE;
+        HK_CHECK(c->state != HK_CHUNK_FREE || twin || hk_chunk_at(i + c->run - 1)->run == c->run, c);
+        used += (size_t)__builtin_popcount(c->used);
+        dirty += (size_t)__builtin_popcount(~c->used & c->dirty);
+    }
+    HK_CHECK(used == hk_pool_used_units(), NULL);
+    HK_CHECK(dirty == hk_pool_dirty_units(), NULL);
+    hk_lock_release(&pool_lock);
+    return n;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the supply of 64 KiB units to every layer: a filler that packs short runs of units into
+ *   2 MiB chunks, and behind it the free chunk runs (the big cache), coalescing, kept mapped.
+ * Why: one owner of all free memory, so that what one class or thread gives back serves another.
+ * Owns: struct hk_chunk, the filler bins, the free-run bins.
+ * Invariants: P1 a unit is free, or taken by exactly one caller. P2 two free chunks that touch
+ *   belong to one free run. P3 dirty covers every unit that may hold a byte other than zero.
+ *   P4 a refused purge leaves the memory in the pool, dirty.
+ * Locks: HK_RANK_POOL, never over a system call. Threads: all.
+ */
+#ifndef HK_CORE_POOL_H
+#define HK_CORE_POOL_H
+
+#include "core/map.h"
+
+/*
+ * A run of `units`, its start a multiple of align_units (a power of two) units; *clean tells
+ * that all of it reads as zero. NULL when the kernel gives no more.
+ */
+void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
+/* Give back units [p, p + units): a whole run, or a part of one. */
+void hk_pool_free(void *p, size_t units);
+/* Take the `more` units that follow [p, p + units), if all are free; *clean as above. */
+bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean);
+
+/* Return to the kernel dirty free units that nobody freed into for `idle_ms`; bytes returned. */
+size_t hk_pool_purge(uint32_t idle_ms);
+
+struct hk_pool_stats {
+    size_t mapped_bytes;     /* address space of the heap */
+    size_t used_bytes;       /* units out */
+    size_t dirty_free_bytes; /* free but probably resident */
+    uint64_t purged_bytes, purges, refused;
+};
+void hk_pool_read_stats(struct hk_pool_stats *out);
+/* Free units that are probably resident; a hint, read without the lock. */
+size_t hk_pool_dirty_units(void);
+size_t hk_pool_used_units(void);
+
+void hk_pool_fork_prepare(void);
+/* In the child: a pool caught mid-update is written off (its free memory leaks), never reused. */
+void hk_pool_fork_child(void);
+/* Walk everything and abort on a broken invariant; for tests. Returns chunks walked. */
+size_t hk_pool_check(void);
+
+#endif

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: free chunk runs in bins of four per doubling, best fit among a few candidates.
+ * Why: see runs.h. Best fit keeps long runs whole; looking at a few only keeps it O(1).
+ */
+#include "core/runs.h"
+
+#include "os/report.h"
+
+#define BINS 96u
+#define LOOK 12 /* candidates a bin is searched for: more gained nothing measurable in packing */
+
+static struct hk_chunk *bin[BINS];
+static uint64_t bin_mask[(BINS + 63) / 64];
+
+static unsigned bin_of(size_t len)
+{
+    if (len < 8) return (unsigned)len;
+    unsigned b = hk_log2(len);
+    unsigned i = 8 + (b - 3) * 4 + (unsigned)(len >> (b - 2) & 3);
+    return i < BINS ? i : BINS - 1;
+}
+
+static void link_run(size_t first, size_t len)
+{
+    struct hk_chunk *c = hk_chunk_at(first), *last = hk_chunk_at(first + len - 1);
+    unsigned b = bin_of(len);
+    c->run = last->run = (uint32_t)len;
+    c->prev = NULL;
+    c->next = bin[b];
+    if (c->next) c->next->prev = c;
+    bin[b] = c;
+    bin_mask[b / 64] |= (uint64_t)1 << (b % 64);
+}
+
+static void unlink_run(struct hk_chunk *c)
+{
+    unsigned b = bin_of(c->run);
+    if (c->prev) c->prev->next = c->next;
+    else bin[b] = c->next;
+    if (c->next) c->next->prev = c->prev;
+    if (!bin[b]) bin_mask[b / 64] &= ~((uint64_t)1 << (b % 64));
+    c->next = c->prev = NULL;
+}
+
+void hk_runs_put(size_t first, size_t n)
+{
+    for (size_t i = first; i < first + n; i++) {
+        struct hk_chunk *c = hk_chunk_at(i);
+        HK_ASSERT(c->state != HK_CHUNK_FREE);
+        c->state = HK_CHUNK_FREE;
+        c->used = 0;
+        c->run = 0;
+    }
+    if (first > 0) {
+        struct hk_chunk *below = hk_chunk_at(first - 1);
+        if (below->state == HK_CHUNK_FREE) {
+            HK_ASSERT(below->run > 0);
+            size_t len = below->run;
+            unlink_run(hk_chunk_at(first - len));
+            first -= len;
+            n += len;
+        }
+    }
+    if (first + n < hk_map_chunks()) {
+        struct hk_chunk *above = hk_chunk_at(first + n);
+        if (above->state == HK_CHUNK_FREE) {
+            unlink_run(above);
+            n += above->run;
+        }
+    }
+    link_run(first, n);
+}
+
+/* Cut [at, at + n) out of the free run c; the rest goes back to the bins. */
+static void carve(struct hk_chunk *c, size_t at, size_t n)
+{
+    size_t first = c->index, len = c->run;
+    unlink_run(c);
+    for (size_t i = at; i < at + n; i++) hk_chunk_at(i)->state = HK_CHUNK_USED;
+    if (at > first) link_run(first, at - first);
+    if (at + n < first + len) link_run(at + n, first + len - at - n);
+}
+
+static unsigned next_bin(unsigned from)
+{
+    for (unsigned w = from / 64; w < sizeof bin_mask / sizeof *bin_mask; w++) {
+        uint64_t m = bin_mask[w];
+        if (w == from / 64) m &= ~(uint64_t)0 << (from % 64);
+        if (m) return w * 64 + (unsigned)__builtin_ctzll(m);
+    }
+    return BINS;
+}
+
+size_t hk_runs_take(size_t n, size_t align)
+{
+    for (unsigned b = next_bin(bin_of(n)); b < BINS; b = next_bin(b + 1)) {
+        struct hk_chunk *best = NULL;
+        int look = b == BINS - 1 ? INT32_MAX : LOOK;
+        for (struct hk_chunk *c = bin[b]; c && look > 0; c = c->next, look--) {
+            /* Addresses, not indices, must be aligned: base is only chunk aligned. */
+            size_t pad = (align - ((uintptr_t)hk_chunk_addr(c->index) >> HK_CHUNK_SHIFT)) & (align - 1);
+            if (c->run < n + pad) continue;
+            if (!best || c->run < best->run || (c->run == best->run && c->index < best->index)) best = c;
+        }
+        if (!best) continue;
+        size_t pad = (align - ((uintptr_t)hk_chunk_addr(best->index) >> HK_CHUNK_SHIFT)) & (align - 1);
+        size_t at = best->index + pad;
+        carve(best, at, n);
+        return at;
+    }
+    return SIZE_MAX;
+}
+
+size_t hk_runs_head(size_t i, size_t *len)
+{
+    size_t first = i;
+    while (first > 0 && hk_chunk_at(first - 1)->state == HK_CHUNK_FREE) first--;
+    *len = hk_chunk_at(first)->run;
+    return first;
+}
+
+bool hk_runs_take_at(size_t first, size_t n)
+{
+    size_t len, head = hk_runs_head(first, &len);
+    if (first + n > head + len) return false;
+    carve(hk_chunk_at(head), first, n);
+    return true;
+}
+
+void hk_runs_forget(void)
+{
+    for (unsigned b = 0; b < BINS; b++) bin[b] = NULL;
+    for (unsigned w = 0; w < sizeof bin_mask / sizeof *bin_mask; w++) bin_mask[w] = 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the fast paths of malloc and free, and the thread's state. The only hot inlines.
+ * Why: each instruction here is paid by every program. malloc: class, pop, return; it touches no
+ *   metadata. free: record, owner compare, push, count.
+ * Invariants: a thread without a heap has empty bins and an id that no owner equals, so that both
+ *   tests fail without a test of their own.
+ * Threads: the calling thread's own state only.
+ */
+#ifndef HK_FRONT_FAST_H
+#define HK_FRONT_FAST_H
+
+#include "front/front.h"
+#include "slab/slab.h"
+
+extern _Thread_local struct hk_thread hk_thread __attribute__((tls_model("initial-exec")));
+
+/* Pop from bin c, or NULL. */
+HK_INLINE void *hk_bin_pop(struct hk_thread *t, size_t c)
+{
+    void *p = t->bin[c];
+    if (HK_LIKELY(p != NULL)) t->bin[c] = *(void **)p;
+    return p;
+}
+
+/* A block of n bytes from the bins, or NULL: then the slow path knows more. */
+HK_INLINE void *hk_fast_alloc(size_t n)
+{
+    if (HK_LIKELY(n <= HK_TINY_MAX)) return hk_bin_pop(&hk_thread, hk_tiny_class(n));
+    if (HK_LIKELY(n <= HK_MID_MAX)) return hk_bin_pop(&hk_thread, hk_mid_class(n));
+    return NULL;
+}
+
+/* True: p was a local block of a slab's first unit, and is free now. */
+HK_INLINE bool hk_fast_free(void *p)
+{
+    struct hk_unit *u = hk_unit_of(p);
+    if (HK_UNLIKELY(!u)) return false;
+    if (HK_UNLIKELY(atomic_load_explicit(&u->owner, memory_order_relaxed) != hk_thread.id)) return false;
+    hk_slab_free((struct hk_heap *)hk_thread.id, u, p);
+    return true;
+}
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the slow halves of malloc and free, and the life of a thread and its heap.
+ * Why: fast.h holds the few instructions that nearly every call needs; all else is behind here.
+ * Threads: all. errno is not touched: api/ sets it.
+ */
+#ifndef HK_FRONT_FRONT_H
+#define HK_FRONT_FRONT_H
+
+#include "slab/heap.h"
+
+/* A block of at least n bytes; NULL without memory or for n > PTRDIFF_MAX. */
+void *hk_front_alloc(size_t n);
+/* The same, all bytes zero. */
+void *hk_front_calloc(size_t n);
+/* align is a power of two. */
+void *hk_front_alloc_aligned(size_t n, size_t align);
+/* Any p whose unit is not a slab start of the calling thread; NULL is fine. */
+void hk_front_free(void *p);
+/* p as realloc(3), n > 0; NULL: p is untouched. */
+void *hk_front_realloc(void *p, size_t n);
+/* Bytes that may be used of p; 0 for NULL and for what is not ours. */
+size_t hk_front_usable(const void *p);
+
+/* Give the thread a heap; false at its end, or without memory. */
+bool hk_heap_attach(struct hk_thread *t);
+/* The thread ends: its heap is parked, for others to use. */
+void hk_heap_park(struct hk_thread *t);
+/* Called once a thread has a heap, to learn of its end; set by api/. */
+extern void (*hk_thread_born)(void);
+/* A slab with room of class c out of a parked heap, moved to h. */
+bool hk_heap_steal(struct hk_heap *h, unsigned c);
+/* First heap of all; follow next_all. */
+struct hk_heap *hk_heap_first(void);
+/* Move h from PARKED to BUSY; true: the caller holds it, until hk_heap_let_go. */
+bool hk_heap_seize(struct hk_heap *h);
+void hk_heap_let_go(struct hk_heap *h);
+/* One block of class c for a thread that may have no heap. */
+void *hk_guest_alloc(unsigned c);
+
+/* Send p, a block of another heap's slab, home. h may be NULL: then without batching. */
+void hk_remote_free(struct hk_heap *h, void *p, uintptr_t owner, unsigned cls);
+/* Everything under way from h leaves now. */
+void hk_remote_flush(struct hk_heap *h);
+/* Free what others sent to h, at most `blocks` of it. */
+void hk_remote_drain(struct hk_heap *h, uint32_t blocks);
+HK_INLINE bool hk_remote_waiting(struct hk_heap *h)
+{
+    return h->pending || atomic_load_explicit(&h->inbox, memory_order_relaxed);
+}
+
+/* Give back all that can be: own caches, parked heaps, free memory; bytes returned to the kernel. */
+size_t hk_front_trim(void);
+/* Look at the clock and purge idle memory if due; from slow paths. */
+void hk_front_tick(void);
+
+void hk_front_fork_prepare(void);
+void hk_front_fork_child(void);
+/* Walk all that the caller may look at and abort on a broken invariant; for tests. */
+void hk_front_check(void);
+
+#endif

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: birth, attachment, parking and sharing of heaps.
+ * Why: a thread's end must cost nothing that grows with its memory, and nothing may be stranded.
+ * Owns: the list of all heaps, the list of parked ones, the guest heap.
+ * Ordering: O1 who parks stores PARKED and then looks into the inbox; who sends pushes into the
+ *   inbox and then looks at the state; all four are seq_cst, so at least one of the two sees the
+ *   other, and the message is drained. O2 PARKED → BUSY and PARKED → ATTACHED are compare-exchanges
+ *   with acquire, the way back is a store with release: whoever holds the heap sees all that the
+ *   previous holder did.
+ * Locks: heaps_lock (lists), guest_lock (the guest heap).
+ */
+#include "core/pool.h"
+#include "front/fast.h"
+#include "os/lock.h"
+#include "os/report.h"
+#include "os/sys.h"
+#include "policy/policy.h"
+
+_Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE};
+void (*hk_thread_born)(void);
+
+static struct hk_lock heaps_lock = HK_LOCK_INIT(HK_RANK_HEAPS);
+static struct hk_lock guest_lock = HK_LOCK_INIT(HK_RANK_GUEST);
+static _Atomic(struct hk_heap *) all; /* newest first; next_all is constant */
+static struct hk_heap *parked;        /* under heaps_lock; some may be BUSY */
+static _Atomic uint32_t parked_count;
+static uint32_t births;
+static struct hk_heap *guest; /* serves threads at their end, under guest_lock */
+static struct hk_thread *guest_thread;
+
+struct hk_heap *hk_heap_first(void)
+{
+    return atomic_load_explicit(&all, memory_order_acquire);
+}
+
+/* Under heaps_lock. */
+static struct hk_heap *heap_new(uint32_t state)
+{
+    if (!hk_map_init()) return NULL;
+    struct hk_heap *h = hk_meta_alloc(sizeof *h);
+    if (!h) return NULL;
+    h->seq = births++;
+    atomic_store_explicit(&h->state, state, memory_order_relaxed);
+    h->next_all = atomic_load_explicit(&all, memory_order_relaxed);
+    atomic_store_explicit(&all, h, memory_order_release);
+    return h;
+}
+
+bool hk_heap_seize(struct hk_heap *h)
+{
+    uint32_t want = HK_HEAP_PARKED;
+    return atomic_compare_exchange_strong_explicit(&h->state, &want, HK_HEAP_BUSY, memory_order_seq_cst,
+                                                   memory_order_relaxed);
+}
+
+/* O1: what came while the heap was held is drained by its holder or by its sender. */
+void hk_heap_let_go(struct hk_heap *h)
+{
+    for (;;) {
+        atomic_store_explicit(&h->state, HK_HEAP_PARKED, memory_order_seq_cst);
+        if (!atomic_load_explicit(&h->inbox, memory_order_seq_cst)) return;
+        if (!hk_heap_seize(h)) return; /* another one drains it */
+        hk_remote_drain(h, UINT32_MAX);
+        hk_slab_release_empty(h);
+    }
+}
+
+/* A parked heap, attached now; NULL if all are in use for a moment. Under heaps_lock. */
+static struct hk_heap *adopt(void)
+{
+    for (struct hk_heap **link = &parked; *link; link = &(*link)->next_parked) {
+        struct hk_heap *h = *link;
+        uint32_t want = HK_HEAP_PARKED;
+        if (!atomic_compare_exchange_strong_explicit(&h->state, &want, HK_HEAP_ATTACHED,
+                                                     memory_order_acquire, memory_order_relaxed))
+            continue;
+        *link = h->next_parked;
+        atomic_fetch_sub_explicit(&parked_count, 1, memory_order_relaxed);
+        return h;
+    }
+    return NULL;
+}
+
+bool hk_heap_attach(struct hk_thread *t)
+{
+    if (t->ended) return false;
+    hk_lock_acquire(&heaps_lock);
+    struct hk_heap *h = adopt();
+    if (!h) h = heap_new(HK_HEAP_ATTACHED);
+    hk_lock_release(&heaps_lock);
+    if (!h) return false;
+    h->thread = t;
+    t->heap = h;
+    t->id = hk_heap_id(h);
+    if (hk_thread_born) hk_thread_born();
+    return true;
+}
+
+void hk_heap_park(struct hk_thread *t)
+{
+    struct hk_heap *h = t->heap;
+    t->ended = 1;
+    if (!h) return;
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    hk_remote_flush(h);
+    hk_remote_drain(h, UINT32_MAX);
+    hk_slab_flush_bins(h);
+    hk_slab_release_empty(h);
+    t->id = HK_ID_NONE;
+    t->heap = NULL;
+    h->thread = NULL;
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
+    hk_lock_acquire(&heaps_lock);
+    h->next_parked = parked;
+    parked = h;
+    atomic_fetch_add_explicit(&parked_count, 1, memory_order_relaxed);
+    hk_lock_release(&heaps_lock);
+    hk_heap_let_go(h);
+}
+
+bool hk_heap_steal(struct hk_heap *h, unsigned c)
+{
+    bool got = false;
+    int look = HK_STEAL_LOOK;
+    if (!atomic_load_explicit(&parked_count, memory_order_relaxed) || !hk_lock_try(&heaps_lock)) return false;
+    for (struct hk_heap *from = parked; from && look > 0 && !got; from = from->next_parked, look--) {
+        if (!hk_heap_seize(from)) continue;
+        atomic_store_explicit(&from->busy, 1, memory_order_relaxed);
+        got = hk_slab_move(h, from, c);
+        atomic_store_explicit(&from->busy, 0, memory_order_release);
+        hk_heap_let_go(from);
+    }
+    hk_lock_release(&heaps_lock);
+    return got;
+}
+
+void *hk_guest_alloc(unsigned c)
+{
+    void *p = NULL;
+    if (!guest_thread) { /* racing threads make two at worst; the second is a few lost lines */
+        struct hk_thread *t = hk_map_init() ? hk_meta_alloc(sizeof *t) : NULL;
+        if (!t) return NULL;
+        hk_lock_acquire(&heaps_lock);
+        if (!guest) guest = heap_new(HK_HEAP_PARKED);
+        hk_lock_release(&heaps_lock);
+        if (!guest) return NULL;
+        guest_thread = t;
+    }
+    hk_lock_acquire(&guest_lock);
+    while (!hk_heap_seize(guest)) hk_sys_yield(); /* a sender drains it for a moment */
+    guest->thread = guest_thread;
+    guest_thread->heap = guest;
+    p = hk_bin_pop(guest_thread, c);
+    if (!p && hk_slab_refill(guest, c)) p = hk_bin_pop(guest_thread, c);
+    hk_heap_let_go(guest);
+    hk_lock_release(&guest_lock);
+    return p;
+}
+
+/* Empty slabs of parked heaps, wherever they are not in use just now. */
+static void trim_parked(void)
+{
+    hk_lock_acquire(&heaps_lock);
+    for (struct hk_heap *h = parked; h; h = h->next_parked) {
+        if (!hk_heap_seize(h)) continue;
+        hk_remote_drain(h, UINT32_MAX);
+        hk_slab_release_empty(h);
+        hk_heap_let_go(h);
+    }
+    hk_lock_release(&heaps_lock);
+}
+
+size_t hk_front_trim(void)
+{
+    struct hk_heap *h = hk_thread.heap;
+    if (h) {
+        atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+        hk_remote_flush(h);
+        hk_remote_drain(h, UINT32_MAX);
+        hk_slab_flush_bins(h);
+        hk_slab_release_empty(h);
+        atomic_store_explicit(&h->busy, 0, memory_order_release);
+    }
+    trim_parked();
+    return hk_pool_purge(0);
+}
+
+/* ---- fork ---- */
+
+void hk_front_fork_prepare(void)
+{
+    hk_fork_begin();
+    /* Give those inside a slow path a moment to leave it: what is torn is lost to the child. */
+    hk_lock_settle(&heaps_lock, 5000000);
+    hk_lock_settle(&guest_lock, 5000000);
+    hk_map_fork_prepare();
+    hk_pool_fork_prepare();
+    /* About a millisecond at most, in all, for the heaps in a slow path. */
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        for (int i = 0; i < 20 && h != hk_thread.heap && atomic_load_explicit(&h->busy, memory_order_relaxed); i++)
+            hk_sys_yield();
+    }
+}
+
+/* A heap whose thread is not in the child: parked as it is, or lost if it was being changed. */
+static void orphan(struct hk_heap *h, bool torn)
+{
+    if (atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_BUSY) torn = true;
+    if (atomic_load_explicit(&h->busy, memory_order_acquire)) torn = true;
+    atomic_store_explicit(&h->busy, 0, memory_order_relaxed);
+    /* Its bins lie in a dead thread's memory: those blocks are leaked, as are its outboxes. */
+    for (unsigned i = 0; i < HK_OUTBOXES; i++) h->outbox[i] = (struct hk_outbox){NULL, NULL, NULL, 0};
+    h->thread = NULL;
+    atomic_store_explicit(&h->state, torn ? HK_HEAP_LOST : HK_HEAP_PARKED, memory_order_relaxed);
+}
+
+void hk_front_fork_child(void)
+{
+    hk_fork_child();
+    hk_map_fork_child();
+    hk_pool_fork_child();
+    hk_lock_reset(&heaps_lock);
+    bool guest_torn = hk_lock_reset(&guest_lock);
+    /* The parked list may be torn: make it anew from the list of all, which only grows. */
+    parked = NULL;
+    uint32_t n = 0;
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        if (h == hk_thread.heap || atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST) continue;
+        orphan(h, h == guest && guest_torn);
+        bool lost = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST;
+        if (h == guest && lost) {
+            guest = NULL;
+            guest_thread = NULL;
+        }
+        if (lost || h == guest) continue;
+        h->next_parked = parked;
+        parked = h;
+        n++;
+    }
+    atomic_store_explicit(&parked_count, n, memory_order_relaxed);
+}
+
+void hk_front_check(void)
+{
+    hk_lock_acquire(&heaps_lock);
+    if (hk_thread.heap) hk_slab_check(hk_thread.heap);
+    for (struct hk_heap *h = parked; h; h = h->next_parked) {
+        if (!hk_heap_seize(h)) continue;
+        hk_slab_check(h);
+        hk_heap_let_go(h);
+    }
+    hk_lock_release(&heaps_lock);
+    hk_pool_check();
+}

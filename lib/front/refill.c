@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: malloc's slow half: refill a bin, or go to the large layer.
+ * Why: sources in order of cost: mail from other threads, the heap's own slabs, a slab of a
+ *   parked heap, a fresh slab; when the kernel refuses, everything cached is given back and one
+ *   more try is made.
+ */
+#include <string.h>
+
+#include "core/pool.h"
+#include "front/fast.h"
+#include "large/large.h"
+#include "os/lock.h"
+#include "os/sys.h"
+#include "policy/policy.h"
+
+static _Atomic uint64_t last_purge_ms;
+
+void hk_front_tick(void)
+{
+    struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units(), 0, 0};
+    if (v.dirty_units < HK_PURGE_MIN_UNITS) return;
+    v.last_ms = atomic_load_explicit(&last_purge_ms, memory_order_relaxed);
+    v.now_ms = hk_sys_now_ms();
+    if (!hk_policy_purge_due(&v)) return;
+    /* One thread purges, the others go on. */
+    if (!atomic_compare_exchange_strong_explicit(&last_purge_ms, &v.last_ms, v.now_ms, memory_order_relaxed,
+                                                 memory_order_relaxed))
+        return;
+    hk_pool_purge(hk_policy_purge_idle_ms(&v));
+}
+
+static bool refill(struct hk_thread *t, unsigned c)
+{
+    struct hk_heap *h = t->heap;
+    if (HK_UNLIKELY(atomic_load_explicit(&hk_forking, memory_order_relaxed))) hk_fork_courtesy();
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    if (hk_remote_waiting(h)) hk_remote_drain(h, HK_DRAIN_BLOCKS);
+    bool got = hk_slab_refill_own(h, c);
+    if (!got) {
+        hk_remote_flush(h);
+        got = (hk_heap_steal(h, c) && hk_slab_refill_own(h, c)) || hk_slab_refill(h, c);
+    }
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
+    if (HK_UNLIKELY(++t->refills % HK_TICK_REFILLS == 0)) hk_front_tick();
+    return got;
+}
+
+static HK_NOINLINE void *slab_alloc(unsigned c)
+{
+    struct hk_thread *t = &hk_thread;
+    void *p = hk_bin_pop(t, c);
+    if (p) return p;
+    if (HK_UNLIKELY(!t->heap) && !hk_heap_attach(t)) return hk_guest_alloc(c);
+    if (HK_UNLIKELY(!refill(t, c))) {
+        hk_front_trim();
+        if (!refill(t, c)) return NULL;
+    }
+    return hk_bin_pop(t, c);
+}
+
+static void *large_alloc(size_t n, size_t align, bool zero)
+{
+    if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
+    hk_front_tick();
+    void *p = hk_large_alloc(n, align, zero);
+    if (HK_UNLIKELY(!p) && hk_thread.heap) {
+        hk_front_trim();
+        p = hk_large_alloc(n, align, zero);
+    }
+    return p;
+}
+
+void *hk_front_alloc(size_t n)
+{
+    return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n)) : large_alloc(n, 1, false);
+}
+
+void *hk_front_calloc(size_t n)
+{
+    if (n > HK_MID_MAX) return large_alloc(n, 1, true);
+    unsigned c = hk_size_class(n);
+    void *p = slab_alloc(c);
+    if (!p) return NULL;
+    /* A guest's block comes from bins that are not this thread's: its bit says nothing. */
+    bool known = hk_thread.heap && (hk_thread.zero[c / 64] >> (c % 64) & 1);
+    memset(p, 0, known ? sizeof(void *) : n);
+    return p;
+}
+
+void *hk_front_alloc_aligned(size_t n, size_t align)
+{
+    if (align <= HK_ALIGN_BYTES) return hk_front_alloc(n);
+    if (n > HK_MID_MAX || align > HK_MID_MAX) return large_alloc(n, align, false);
+    /* Slabs start at unit boundaries: blocks of a size that align divides are aligned. */
+    unsigned c = hk_size_class(n < align ? align : n);
+    while (hk_class_bytes(c) & (align - 1)) c++;
+    return slab_alloc(c);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: free's slow half, realloc and the usable size: everything that starts from a pointer.
+ * Why: one place turns a pointer that is not a plain local block into what it is.
+ */
+#include <string.h>
+
+#include "front/fast.h"
+#include "large/large.h"
+#include "os/report.h"
+
+/* Record of a pointer that must be ours; what cannot be ours ends the program. */
+static struct hk_unit *owned(const void *p, const char *what, uintptr_t *owner)
+{
+    struct hk_unit *u = hk_unit_of(p);
+    *owner = u ? atomic_load_explicit(&u->owner, memory_order_relaxed) : HK_OWNER_NONE;
+    if (HK_UNLIKELY(*owner == HK_OWNER_NONE)) hk_die(what, p);
+    if (*owner == HK_OWNER_RUN && HK_UNLIKELY(p != hk_unit_addr(u))) hk_die(what, p);
+    return u;
+}
+
+void hk_front_free(void *p)
+{
+    struct hk_thread *t = &hk_thread;
+    uintptr_t owner;
+    if (!p) return;
+    struct hk_unit *u = owned(p, "free of an invalid pointer", &owner);
+    if (owner == HK_OWNER_RUN) {
+        hk_large_free(u, p);
+        hk_front_tick();
+        return;
+    }
+    u = hk_slab_head(u, owner);
+    uintptr_t id = owner & ~HK_OWNER_FOLLOW;
+    /* A thread that only frees needs a heap too, for its outboxes; it may get the very owner. */
+    if (HK_UNLIKELY(!t->heap && id != t->id)) hk_heap_attach(t);
+    if (id == t->id) hk_slab_free(t->heap, u, p);
+    else hk_remote_free(t->heap, p, id, u->cls);
+}
+
+size_t hk_front_usable(const void *p)
+{
+    struct hk_unit *u = hk_unit_of(p);
+    uintptr_t owner = u ? atomic_load_explicit(&u->owner, memory_order_relaxed) : HK_OWNER_NONE;
+    if (owner == HK_OWNER_NONE) return 0;
+    if (owner == HK_OWNER_RUN) return hk_large_bytes(u);
+    return hk_class_bytes(hk_slab_head(u, owner)->cls);
+}
+
+/* Whether a block of `have` bytes is good for n: not over half of it may lie idle. */
+static bool fits(size_t have, size_t n)
+{
+    return n <= have && (n >= have / 2 || have <= 4 * HK_ALIGN_BYTES);
+}
+
+void *hk_front_realloc(void *p, size_t n)
+{
+    uintptr_t owner;
+    if (!p) return hk_front_alloc(n);
+    struct hk_unit *u = owned(p, "realloc of an invalid pointer", &owner);
+    size_t have;
+    if (owner == HK_OWNER_RUN) {
+        have = hk_large_bytes(u);
+        if (n > HK_MID_MAX && n <= HK_MAX_REQUEST && hk_large_resize(u, p, n)) return p;
+    } else {
+        have = hk_class_bytes(hk_slab_head(u, owner)->cls);
+        if (fits(have, n)) return p;
+    }
+    void *q = hk_fast_alloc(n);
+    if (!q) q = hk_front_alloc(n);
+    if (!q) return NULL;
+    memcpy(q, p, n < have ? n : have);
+    if (!hk_fast_free(p)) hk_front_free(p);
+    return q;
+}

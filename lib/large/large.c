@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: large and big blocks on top of the pool.
+ * Why: see large.h.
+ */
+#include "large/large.h"
+
+#include <string.h>
+
+#include "core/pool.h"
+
+static _Atomic uint64_t large_allocs, big_allocs, frees, resized;
+
+static void bump(_Atomic uint64_t *v)
+{
+    atomic_fetch_add_explicit(v, 1, memory_order_relaxed);
+}
+
+void *hk_large_alloc(size_t n, size_t align, bool zero)
+{
+    bool clean;
+    size_t units = hk_bytes_to_units(n ? n : 1);
+    size_t align_units = align > HK_UNIT_BYTES ? align >> HK_UNIT_SHIFT : 1;
+    if (!hk_map_init()) return NULL;
+    void *p = hk_pool_alloc(units, align_units, &clean);
+    if (!p) return NULL;
+    struct hk_unit *u = hk_unit_of(p);
+    u->run_units = units;
+    atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
+    bump(n < HK_CHUNK_BYTES ? &large_allocs : &big_allocs);
+    if (zero && !clean) memset(p, 0, n);
+    return p;
+}
+
+void hk_large_free(struct hk_unit *u, void *p)
+{
+    size_t units = u->run_units;
+    atomic_store_explicit(&u->owner, HK_OWNER_NONE, memory_order_relaxed);
+    bump(&frees);
+    hk_pool_free(p, units);
+}
+
+bool hk_large_resize(struct hk_unit *u, void *p, size_t n)
+{
+    size_t units = hk_bytes_to_units(n), have = u->run_units;
+    bool clean;
+    if (units == have) return true;
+    if (units > have && !hk_pool_extend(p, have, units - have, &clean)) return false;
+    u->run_units = units;
+    if (units < have) hk_pool_free((char *)p + units * HK_UNIT_BYTES, have - units);
+    bump(&resized);
+    return true;
+}
+
+void hk_large_read_stats(struct hk_large_stats *out)
+{
+    out->large_allocs = atomic_load_explicit(&large_allocs, memory_order_relaxed);
+    out->big_allocs = atomic_load_explicit(&big_allocs, memory_order_relaxed);
+    out->frees = atomic_load_explicit(&frees, memory_order_relaxed);
+    out->resized = atomic_load_explicit(&resized, memory_order_relaxed);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: blocks above 32 KiB: runs of units (large) and of whole chunks (big, from 2 MiB).
+ * Why: no heap owns them: a free from any thread goes straight to the pool in O(1).
+ * Invariants: L1 only the run's first unit has an owner word; a pointer into the middle finds none.
+ * Threads: all; the pool's lock is the only one.
+ */
+#ifndef HK_LARGE_LARGE_H
+#define HK_LARGE_LARGE_H
+
+#include "core/map.h"
+
+/* n ≤ PTRDIFF_MAX bytes at a multiple of align (a power of two); zeroed on demand. */
+void *hk_large_alloc(size_t n, size_t align, bool zero);
+void hk_large_free(struct hk_unit *u, void *p);
+/* Make p hold n bytes where it stands, growing or shrinking; false if it cannot. */
+bool hk_large_resize(struct hk_unit *u, void *p, size_t n);
+
+HK_INLINE size_t hk_large_bytes(const struct hk_unit *u)
+{
+    return u->run_units << HK_UNIT_SHIFT;
+}
+
+struct hk_large_stats {
+    uint64_t large_allocs, big_allocs, frees, resized;
+};
+void hk_large_read_stats(struct hk_large_stats *out);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the slow halves of lock.h: contended lock and unlock, courtesy towards a fork.
+ * Why: see lock.h.
+ */
+#include "os/lock.h"
+
+#include "os/report.h"
+#include "os/sys.h"
+
+#define SPIN_ROUNDS 100        /* about 1 µs: a critical section here is shorter than a sleep */
+#define COURTESY_NS 2000000ull /* longer than a fork of a small program, shorter than a hang */
+
+#define SETTLE_STEP_NS 50000ull
+
+_Atomic uint32_t hk_forking;
+static _Atomic uint32_t waiting; /* in hk_fork_courtesy */
+/* The thread that forks must not wait for itself. */
+static _Thread_local bool i_am_forking;
+
+static void cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void hk_lock_slow(struct hk_lock *l)
+{
+    for (int i = 0; i < SPIN_ROUNDS; i++) {
+        uint32_t zero = 0;
+        if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 &&
+            atomic_compare_exchange_weak_explicit(&l->word, &zero, 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return;
+        cpu_relax();
+    }
+    while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0) hk_sys_wait(&l->word, 2, 0);
+}
+
+void hk_unlock_slow(struct hk_lock *l)
+{
+    hk_sys_wake(&l->word, 1);
+}
+
+void hk_fork_courtesy(void)
+{
+    uint32_t n = atomic_load_explicit(&hk_forking, memory_order_relaxed);
+    if (!n || i_am_forking) return;
+    atomic_fetch_add_explicit(&waiting, 1, memory_order_seq_cst);
+    hk_sys_wait(&hk_forking, n, COURTESY_NS);
+    atomic_fetch_sub_explicit(&waiting, 1, memory_order_relaxed);
+}
+
+void hk_fork_begin(void)
+{
+    i_am_forking = true;
+    atomic_fetch_add_explicit(&hk_forking, 1, memory_order_seq_cst);
+}
+
+void hk_fork_end(void)
+{
+    atomic_fetch_sub_explicit(&hk_forking, 1, memory_order_seq_cst);
+    i_am_forking = false;
+    /* Who came too late to be counted finds the word changed and does not sleep. */
+    if (atomic_load_explicit(&waiting, memory_order_seq_cst)) hk_sys_wake(&hk_forking, INT32_MAX);
+}
+
+void hk_fork_child(void)
+{
+    atomic_store_explicit(&hk_forking, 0, memory_order_relaxed);
+    atomic_store_explicit(&waiting, 0, memory_order_relaxed);
+    i_am_forking = false;
+}
+
+bool hk_lock_settle(struct hk_lock *l, uint64_t ns)
+{
+    /* Not on l->word: a wake meant for a waiter would be lost on us. */
+    _Atomic uint32_t alarm = 0;
+    for (uint64_t waited = 0; waited < ns; waited += SETTLE_STEP_NS) {
+        if (atomic_load_explicit(&l->word, memory_order_acquire) == 0) return true;
+        hk_sys_wait(&alarm, 0, SETTLE_STEP_NS);
+    }
+    return atomic_load_explicit(&l->word, memory_order_acquire) == 0;
+}
+
+bool hk_lock_reset(struct hk_lock *l)
+{
+    return atomic_exchange_explicit(&l->word, 0, memory_order_relaxed) != 0;
+}
+
+#ifdef HK_DEBUG
+static _Thread_local uint32_t held[8];
+static _Thread_local unsigned held_count;
+
+void hk_rank_push(const struct hk_lock *l)
+{
+    HK_CHECK(held_count < 8, l);
+    HK_CHECK(held_count == 0 || held[held_count - 1] < l->rank, l);
+    held[held_count++] = l->rank;
+}
+
+void hk_rank_pop(const struct hk_lock *l)
+{
+    HK_CHECK(held_count > 0 && held[held_count - 1] == l->rank, l);
+    held_count--;
+}
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: a futex mutex of one word, with ranks checked in debug builds, and the fork courtesy.
+ * Why: pthread mutexes are bigger, and a child of fork must be able to see whether a lock was
+ *   held at the instant of the fork and to reset it.
+ * Invariants: locks are taken in rising rank; none is held over a call that can block for long,
+ *   nor over a user callback, nor across fork.
+ * Threads: all. A waiter spins briefly, then sleeps in the kernel.
+ * Fork: while a fork is under way (hk_fork_begin … hk_fork_end) whoever is about to enter a
+ *   critical section first waits a bounded time, so that the child most likely finds every lock
+ *   free. Nobody waits without bound: a holder of a stdio lock may be among them, and the forking
+ *   thread waits for that lock inside the C library.
+ */
+#ifndef HK_OS_LOCK_H
+#define HK_OS_LOCK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+enum hk_rank { HK_RANK_BOOT = 1, HK_RANK_HEAPS, HK_RANK_GUEST, HK_RANK_GROW, HK_RANK_POOL, HK_RANK_META };
+
+struct hk_lock {
+    _Atomic uint32_t word; /* 0 free, 1 held, 2 held and someone may sleep */
+    uint32_t rank;
+};
+
+#define HK_LOCK_INIT(r) \
+    {                   \
+        0, (r)          \
+    }
+
+extern _Atomic uint32_t hk_forking; /* threads inside fork now */
+
+void hk_lock_slow(struct hk_lock *l);
+void hk_unlock_slow(struct hk_lock *l);
+void hk_fork_courtesy(void);
+void hk_fork_begin(void);
+void hk_fork_end(void);   /* in the parent */
+void hk_fork_child(void); /* in the child: nobody forks there */
+/* Wait until l was seen free, at most about ns nanoseconds; true if it was. */
+bool hk_lock_settle(struct hk_lock *l, uint64_t ns);
+/* In the child of fork: free the lock; true if somebody held it, so its data may be torn. */
+bool hk_lock_reset(struct hk_lock *l);
+
+#ifdef HK_DEBUG
+void hk_rank_push(const struct hk_lock *l);
+void hk_rank_pop(const struct hk_lock *l);
+#else
+HK_INLINE void hk_rank_push(const struct hk_lock *l HK_UNUSED)
+{
+}
+HK_INLINE void hk_rank_pop(const struct hk_lock *l HK_UNUSED)
+{
+}
+#endif
+
+HK_INLINE bool hk_lock_try(struct hk_lock *l)
+{
+    uint32_t zero = 0;
+    bool got = atomic_compare_exchange_strong_explicit(&l->word, &zero, 1, memory_order_acquire,
+                                                       memory_order_relaxed);
+    if (got) hk_rank_push(l);
+    return got;
+}
+
+HK_INLINE void hk_lock_acquire(struct hk_lock *l)
+{
+    uint32_t zero = 0;
+    if (HK_UNLIKELY(atomic_load_explicit(&hk_forking, memory_order_relaxed))) hk_fork_courtesy();
+    if (HK_UNLIKELY(!atomic_compare_exchange_strong_explicit(
+            &l->word, &zero, 1, memory_order_acquire, memory_order_relaxed)))
+        hk_lock_slow(l);
+    hk_rank_push(l);
+}
+
+HK_INLINE void hk_lock_release(struct hk_lock *l)
+{
+    hk_rank_pop(l);
+    if (HK_UNLIKELY(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
+        hk_unlock_slow(l);
+}
+
+#endif

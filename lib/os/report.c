@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: messages without malloc: text on a stack buffer, one write(2).
+ * Why: see report.h.
+ */
+#include "os/report.h"
+
+#include <stdlib.h>
+
+#include "os/sys.h"
+
+void hk_text_str(struct hk_text *t, const char *s)
+{
+    while (*s && t->len < t->cap) t->buf[t->len++] = *s++;
+}
+
+static void text_number(struct hk_text *t, uint64_t v, unsigned radix, unsigned width)
+{
+    char digits[24];
+    unsigned n = 0;
+    do {
+        digits[n++] = "0123456789abcdef"[v % radix];
+        v /= radix;
+    } while (v);
+    for (; width > n; width--) hk_text_str(t, " ");
+    while (n && t->len < t->cap) t->buf[t->len++] = digits[--n];
+}
+
+void hk_text_dec(struct hk_text *t, uint64_t v)
+{
+    text_number(t, v, 10, 0);
+}
+
+void hk_text_pad(struct hk_text *t, uint64_t v, unsigned width)
+{
+    text_number(t, v, 10, width);
+}
+
+void hk_text_hex(struct hk_text *t, uint64_t v)
+{
+    hk_text_str(t, "0x");
+    text_number(t, v, 16, 0);
+}
+
+void hk_warn(const char *a, const char *b, const char *c)
+{
+    char line[400];
+    struct hk_text t = {line, sizeof line - 1, 0};
+    hk_text_str(&t, "hakmem: ");
+    const char *part[3] = {a, b, c};
+    for (int i = 0; i < 3; i++) {
+        if (part[i]) hk_text_str(&t, part[i]);
+    }
+    line[t.len++] = '\n';
+    hk_sys_write(2, line, t.len);
+}
+
+void hk_die(const char *what, const void *ptr)
+{
+    char line[200];
+    struct hk_text t = {line, sizeof line - 1, 0};
+    hk_text_str(&t, "hakmem: ");
+    hk_text_str(&t, what);
+    hk_text_str(&t, ": ");
+    hk_text_hex(&t, (uintptr_t)ptr);
+    line[t.len++] = '\n';
+    hk_sys_write(2, line, t.len);
+    abort();
+}

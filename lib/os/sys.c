@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: Linux behind sys.h.
+ * Why: see sys.h. The C library's thin wrappers are used where they do nothing but the call;
+ *   each saves and restores errno, because malloc and free must not change it on success.
+ */
+#include "os/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+
+_Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
+const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap", "munmap", "madvise", "mremap", "futex", "sched_yield"};
+
+static void count(enum hk_sys_call call)
+{
+    atomic_fetch_add_explicit(&hk_sys_count[call], 1, memory_order_relaxed);
+}
+
+size_t hk_sys_page_bytes(void)
+{
+    static _Atomic size_t page;
+    size_t p = atomic_load_explicit(&page, memory_order_relaxed);
+    if (HK_UNLIKELY(p == 0)) {
+        p = getauxval(AT_PAGESZ);
+        if (p == 0) p = 4096;
+        atomic_store_explicit(&page, p, memory_order_relaxed);
+    }
+    return p;
+}
+
+void *hk_sys_map(void *at, size_t bytes)
+{
+    int saved = errno;
+    count(HK_SYS_MMAP);
+    void *p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED) p = NULL;
+    if (p && at && p != at) { /* a hint that was taken is no answer */
+        count(HK_SYS_MUNMAP);
+        munmap(p, bytes);
+        p = NULL;
+    }
+    errno = saved;
+    return p;
+}
+
+bool hk_sys_unmap(void *p, size_t bytes)
+{
+    int saved = errno;
+    count(HK_SYS_MUNMAP);
+    bool done = munmap(p, bytes) == 0;
+    errno = saved;
+    return done;
+}
+
+static bool advise(void *p, size_t bytes, int advice)
+{
+    int saved = errno;
+    count(HK_SYS_MADVISE);
+    bool done = madvise(p, bytes, advice) == 0;
+    errno = saved;
+    return done;
+}
+
+bool hk_sys_purge(void *p, size_t bytes)
+{
+    return advise(p, bytes, MADV_DONTNEED);
+}
+
+void hk_sys_nohuge(void *p, size_t bytes)
+{
+    advise(p, bytes, MADV_NOHUGEPAGE);
+}
+
+uint64_t hk_sys_now_ms(void)
+{
+    struct timespec ts;
+    int saved = errno;
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &ts) != 0) ts = (struct timespec){0, 0};
+    errno = saved;
+    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+void hk_sys_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns)
+{
+    struct timespec ts = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
+    int saved = errno;
+    count(HK_SYS_FUTEX);
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &ts : NULL, NULL, 0);
+    errno = saved;
+}
+
+void hk_sys_wake(_Atomic uint32_t *word, int n)
+{
+    int saved = errno;
+    count(HK_SYS_FUTEX);
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+    errno = saved;
+}
+
+void hk_sys_yield(void)
+{
+    int saved = errno;
+    count(HK_SYS_YIELD);
+    sched_yield();
+    errno = saved;
+}
+
+void hk_sys_write(int fd, const char *buf, size_t len)
+{
+    int saved = errno;
+    while (len) {
+        /* Raw: write() of the C library is a cancellation point. */
+        long n = syscall(SYS_write, fd, buf, len);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break;
+        buf += n;
+        len -= (size_t)n;
+    }
+    errno = saved;
+}
+
+uint64_t hk_sys_random(void)
+{
+    const uint64_t *r = (const uint64_t *)getauxval(AT_RANDOM);
+    return r ? r[0] ^ (r[1] << 7) : 0;
+}
+
+bool hk_sys_secure(void)
+{
+    return getauxval(AT_SECURE) != 0;
+}
+
+size_t hk_sys_resident_bytes(void)
+{
+    char buf[128];
+    int saved = errno;
+    size_t pages = 0;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        long n = syscall(SYS_read, fd, buf, sizeof buf - 1);
+        long i = 0;
+        while (i < n && buf[i] != ' ') i++;
+        for (i++; i < n && buf[i] >= '0' && buf[i] <= '9'; i++) pages = pages * 10 + (size_t)(buf[i] - '0');
+        syscall(SYS_close, fd);
+    }
+    errno = saved;
+    return pages * hk_sys_page_bytes();
+}
+
+size_t hk_sys_peak_bytes(void)
+{
+    struct rusage ru;
+    int saved = errno;
+    size_t peak = getrusage(RUSAGE_SELF, &ru) == 0 ? (size_t)ru.ru_maxrss * 1024 : 0;
+    errno = saved;
+    return peak;
+}
+
+int hk_sys_open_output(const char *path)
+{
+    int saved = errno;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    errno = saved;
+    return fd;
+}
+
+void hk_sys_close(int fd)
+{
+    int saved = errno;
+    syscall(SYS_close, fd);
+    errno = saved;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the platform contract: every system call of the library is made here and counted here.
+ * Why: one published list (mmap munmap madvise mremap futex sched_yield write; open, read and
+ *   close only for statistics that the user asked for), one place to inject faults, and errno
+ *   kept: no function here changes it.
+ * Threads: all.
+ */
+#ifndef HK_OS_SYS_H
+#define HK_OS_SYS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum hk_sys_call { HK_SYS_MMAP, HK_SYS_MUNMAP, HK_SYS_MADVISE, HK_SYS_MREMAP, HK_SYS_FUTEX, HK_SYS_YIELD, HK_SYS_CALLS };
+extern _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
+extern const char *const hk_sys_name[HK_SYS_CALLS];
+
+/* Page size of the running kernel, bytes. */
+size_t hk_sys_page_bytes(void);
+/* Fresh zeroed private memory exactly at `at` (hint may be NULL: anywhere); NULL if refused. */
+void *hk_sys_map(void *at, size_t bytes);
+/* False if the kernel refused: the range is still mapped and still ours. */
+bool hk_sys_unmap(void *p, size_t bytes);
+/* Give the pages back, keep the addresses; they read as zero after. False if refused. */
+bool hk_sys_purge(void *p, size_t bytes);
+/* Advise against huge pages; refusal is of no consequence. */
+void hk_sys_nohuge(void *p, size_t bytes);
+/* Monotonic milliseconds from the vDSO, coarse (about 4 ms). */
+uint64_t hk_sys_now_ms(void);
+/* Sleep while *word == seen, at most ns nanoseconds (0: without bound). */
+void hk_sys_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns);
+void hk_sys_wake(_Atomic uint32_t *word, int count);
+void hk_sys_yield(void);
+void hk_sys_write(int fd, const char *buf, size_t len);
+/* 64 random bits that the kernel gave the process at exec; no system call. */
+uint64_t hk_sys_random(void);
+/* True in a setuid, setgid or file-capability program. */
+bool hk_sys_secure(void);
+/* Resident bytes of the process now (reads /proc; 0 if unknown) and at its peak. */
+size_t hk_sys_resident_bytes(void);
+size_t hk_sys_peak_bytes(void);
+/* Append-or-create file for text output; -1 if refused. */
+int hk_sys_open_output(const char *path);
+void hk_sys_close(int fd);
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the purge decisions.
+ * Why: see policy.h.
+ */
+#include "policy/policy.h"
+
+bool hk_policy_purge_due(const struct hk_purge_view *v)
+{
+    return v->dirty_units >= HK_PURGE_MIN_UNITS && v->now_ms - v->last_ms >= HK_PURGE_EVERY_MS;
+}
+
+uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v)
+{
+    /* More free than used: demand fell for good, or a phase ended. */
+    if (v->dirty_units > v->used_units) return HK_PURGE_IDLE_MS / 2;
+    return HK_PURGE_IDLE_MS;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the decisions: how much, how long, how often. Pure functions and fixed values.
+ * Why: mechanisms ask here, so that a learned value can take the place of a fixed one without a
+ *   line changed elsewhere. Nothing here knows a clock, a lock or an allocation.
+ */
+#ifndef HK_POLICY_POLICY_H
+#define HK_POLICY_POLICY_H
+
+#include "base/sizeclass.h"
+
+/* Remote frees for one owner leave as a batch of this many bytes: the best of 8 … 128 KiB. */
+#define HK_REMOTE_BATCH_BYTES ((uint32_t)(32 * HK_KIB))
+/* Remote blocks taken in at a visit, so that one malloc never pays for a million frees. */
+#define HK_DRAIN_BLOCKS 2048u
+/* Slow paths between two looks at the clock. */
+#define HK_TICK_REFILLS 64u
+/* Free memory that nobody touched for this long goes back to the kernel. */
+#define HK_PURGE_IDLE_MS 500u
+/* Never look for such memory more often than this. */
+#define HK_PURGE_EVERY_MS 250u
+/* Free resident memory below this is not worth a look. */
+#define HK_PURGE_MIN_UNITS ((size_t)(1 * HK_MIB / HK_UNIT_BYTES))
+/* Parked heaps asked for a slab before a fresh one is taken. */
+#define HK_STEAL_LOOK 4
+
+/* Frees after which a full slab is worth refilling from. */
+HK_INLINE uint32_t hk_policy_wake(unsigned blocks)
+{
+    uint32_t w = blocks / 4;
+    return w > 32 ? 32 : w < 1 ? 1 : w;
+}
+
+/* Blocks of a fresh slab to link at once: about a page, so that untouched memory stays so. */
+HK_INLINE uint32_t hk_policy_extend(size_t block_bytes)
+{
+    uint32_t n = (uint32_t)(4096 / block_bytes);
+    return n < 1 ? 1 : n;
+}
+
+struct hk_purge_view {
+    size_t used_units, dirty_units;
+    uint64_t now_ms, last_ms;
+};
+
+/* Whether to look for idle memory now. */
+bool hk_policy_purge_due(const struct hk_purge_view *v);
+/* How long memory must have been idle to go: less when much of it lies about. */
+uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: a heap: the slabs of one thread, their class queues, the inbox of frees from others.
+ * Why: owner of slabs is the heap, not the thread: a thread that ends parks its heap whole, the
+ *   next one takes it over, and no block ever changes hands for it.
+ * Owns: struct hk_heap, struct hk_thread.
+ * Invariants: H1 only who holds the heap (its thread, or whoever moved it PARKED → BUSY) touches
+ *   anything but inbox and state. H2 heaps are never freed. H3 busy is set while anything but the
+ *   bins is changed: a child of fork that finds it set leaks that heap.
+ */
+#ifndef HK_SLAB_HEAP_H
+#define HK_SLAB_HEAP_H
+
+#include "core/map.h"
+
+/* Thread-local state. The bins come first: the fast path's only memory besides the block. */
+struct hk_thread {
+    void *bin[HK_CLASSES];  /* blocks of the last refill, linked; bin[0] stays empty */
+    uintptr_t id;           /* address of the heap; HK_ID_NONE without one */
+    struct hk_heap *heap;
+    uint64_t zero[2];       /* a bit a class: the bin's blocks are zero but for their link */
+    uint32_t refills;       /* paces the slow-path clock */
+    uint8_t ended;          /* the thread's end has run: no heap for it any more */
+};
+/* Equals no owner word, nor a follower of one: local tests fail for a thread without a heap. */
+#define HK_ID_NONE ((uintptr_t)4)
+
+enum hk_heap_state { HK_HEAP_PARKED, HK_HEAP_BUSY, HK_HEAP_ATTACHED, HK_HEAP_LOST };
+
+#define HK_OUTBOXES 16u
+
+/* Frees on their way to one other heap. */
+struct hk_outbox {
+    struct hk_heap *to;
+    void *head, *tail;
+    uint32_t bytes;
+};
+
+struct hk_heap {
+    struct hk_thread *thread; /* whose bins hold its cached blocks; never NULL while held */
+    struct hk_unit *queue[HK_CLASSES]; /* slabs awake: with free blocks or with room to link more */
+    uint64_t handed[HK_CLASSES];       /* blocks ever put into bins */
+    struct hk_outbox outbox[HK_OUTBOXES];
+    void *pending;            /* taken from the inbox, not yet freed */
+    uint64_t drained, sent, refills, slabs_new, slabs_freed;
+    uint32_t seq;             /* birth number, spreads outboxes */
+    _Atomic uint8_t busy;
+    struct hk_heap *next_all; /* every heap, in order of birth; constant */
+    struct hk_heap *next_parked;
+    /* Written by other threads: on lines of its own. */
+    _Alignas(2 * HK_LINE_BYTES) _Atomic(void *) inbox;
+    _Atomic uint32_t state;
+} HK_LINE_ALIGNED;
+
+HK_INLINE uintptr_t hk_heap_id(const struct hk_heap *h)
+{
+    return (uintptr_t)h;
+}
+
+#endif

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: slabs: birth, take-over, wake-up, death.
+ * Why: see slab.h.
+ */
+#include "slab/slab.h"
+
+#include "core/pool.h"
+#include "os/report.h"
+#include "policy/policy.h"
+
+static void enqueue(struct hk_heap *h, struct hk_unit *u)
+{
+    struct hk_unit **q = &h->queue[u->cls];
+    u->prev = NULL;
+    u->next = *q;
+    if (u->next) u->next->prev = u;
+    *q = u;
+}
+
+static void dequeue(struct hk_heap *h, struct hk_unit *u)
+{
+    if (u->prev) u->prev->next = u->next;
+    else h->queue[u->cls] = u->next;
+    if (u->next) u->next->prev = u->prev;
+    u->next = u->prev = NULL;
+}
+
+static void set_owner(struct hk_unit *u, uintptr_t owner)
+{
+    unsigned n = hk_class_units(u->cls);
+    atomic_store_explicit(&u->owner, owner, memory_order_relaxed);
+    for (unsigned i = 1; i < n; i++) {
+        u[i].follow = i;
+        atomic_store_explicit(&u[i].owner, owner ? owner | HK_OWNER_FOLLOW : 0, memory_order_relaxed);
+    }
+}
+
+static bool slab_new(struct hk_heap *h, unsigned c)
+{
+    bool clean;
+    void *p = hk_pool_alloc(hk_class_units(c), 1, &clean);
+    if (!p) return false;
+    struct hk_unit *u = hk_unit_of(p);
+    u->cls = (uint16_t)c;
+    u->free = NULL;
+    u->needed = u->left = u->linked = 0;
+    u->asleep = 0;
+    u->clean = clean;
+    u->blocks = hk_class_blocks(c);
+    set_owner(u, hk_heap_id(h));
+    enqueue(h, u);
+    h->slabs_new++;
+    return true;
+}
+
+static void slab_release(struct hk_heap *h, struct hk_unit *u)
+{
+    unsigned c = u->cls;
+    set_owner(u, HK_OWNER_NONE);
+    h->slabs_freed++;
+    hk_pool_free(hk_unit_addr(u), hk_class_units(c));
+}
+
+/* Link the next blocks of a fresh slab; their list, and its length in *n. */
+static void *extend(struct hk_unit *u, uint32_t *n)
+{
+    size_t size = hk_class_bytes(u->cls);
+    uint32_t k = hk_policy_extend(size);
+    if (k > u->blocks - u->linked) k = u->blocks - u->linked;
+    char *p = hk_unit_addr(u) + size * u->linked;
+    for (uint32_t i = 0; i + 1 < k; i++) *(void **)(p + i * size) = p + (i + 1) * size;
+    *(void **)(p + (k - 1) * size) = NULL;
+    u->linked += k;
+    *n = k;
+    return p;
+}
+
+/* The queue's first slab gives all it has to bin c. */
+static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
+{
+    struct hk_thread *t = h->thread;
+    uint32_t n = u->linked - u->needed; /* S2: what is linked and not out is on the list */
+    uint64_t bit = (uint64_t)1 << (c % 64);
+    void *list = u->free;
+    t->zero[c / 64] &= ~bit;
+    if (!list) {
+        list = extend(u, &n);
+        if (u->clean) t->zero[c / 64] |= bit;
+    }
+    u->free = NULL;
+    h->handed[c] += n;
+    t->bin[c] = list;
+    u->needed = u->linked; /* all of it is out now */
+    if (u->linked < u->blocks) return;
+    uint32_t wake = hk_policy_wake(u->blocks);
+    dequeue(h, u);
+    u->asleep = 1;
+    u->needed = wake;
+    u->left = u->blocks - wake;
+}
+
+bool hk_slab_refill_own(struct hk_heap *h, unsigned c)
+{
+    struct hk_unit *u = h->queue[c];
+    if (!u) return false;
+    take_over(h, u, c);
+    return true;
+}
+
+bool hk_slab_refill(struct hk_heap *h, unsigned c)
+{
+    h->refills++;
+    return hk_slab_refill_own(h, c) || (slab_new(h, c) && hk_slab_refill_own(h, c));
+}
+
+/* Awake and empty: give it back. */
+static void retire(struct hk_heap *h, struct hk_unit *u)
+{
+    dequeue(h, u);
+    slab_release(h, u);
+}
+
+void hk_slab_event(struct hk_heap *h, struct hk_unit *u)
+{
+    /* Only the holder writes busy; it may be set already, by a slow path around this free. */
+    uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    if (u->asleep) {
+        u->asleep = 0;
+        u->needed = u->left;
+        enqueue(h, u);
+        /* The empty slab that the class kept for want of another. */
+        if (u->next && u->next->needed == 0) retire(h, u->next);
+    }
+    /* Keep the class's last slab with room, or the next malloc pays for a new one. */
+    if (u->needed == 0 && (u->prev || u->next)) retire(h, u);
+    atomic_store_explicit(&h->busy, busy, memory_order_release);
+}
+
+bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c)
+{
+    struct hk_unit *u = from->queue[c];
+    if (!u) return false;
+    dequeue(from, u);
+    set_owner(u, hk_heap_id(to));
+    enqueue(to, u);
+    return true;
+}
+
+void hk_slab_release_empty(struct hk_heap *h)
+{
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        for (struct hk_unit *u = h->queue[c], *next; u; u = next) {
+            next = u->next;
+            if (u->needed) continue;
+            dequeue(h, u);
+            slab_release(h, u);
+        }
+    }
+}
+
+void hk_slab_flush_bins(struct hk_heap *h)
+{
+    struct hk_thread *t = h->thread;
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        void *p = t->bin[c];
+        t->bin[c] = NULL;
+        while (p) {
+            void *next = *(void **)p;
+            struct hk_unit *u = hk_unit_of(p);
+            h->handed[c]--;
+            hk_slab_free(h, hk_slab_head(u, atomic_load_explicit(&u->owner, memory_order_relaxed)), p);
+            p = next;
+        }
+    }
+}
+
+size_t hk_slab_check(const struct hk_heap *h)
+{
+    size_t total = 0;
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
+            uint32_t n = 0;
+            for (void *p = u->free; p; p = *(void **)p) {
+                size_t off = (size_t)((char *)p - hk_unit_addr(u));
+                HK_CHECK(off % hk_class_bytes(c) == 0 && off / hk_class_bytes(c) < u->linked, p);
+                n++;
+                HK_CHECK(n <= u->linked, p);
+            }
+            HK_CHECK(u->cls == c && !u->asleep, u);
+            HK_CHECK(u->owner == hk_heap_id(h), u);
+            HK_CHECK(n + u->needed == u->linked, u);
+            total += n;
+        }
+    }
+    return total;
+}

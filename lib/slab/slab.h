@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: slabs: blocks of one class in 1 … 8 units, free lists, take-over by a bin, life and death.
+ * Why: malloc must touch no metadata: a refill takes a slab's whole free list into the bin, and
+ *   frees gather in the slab until the next take-over.
+ * Invariants: S1 conservation: blocks = unlinked + free list + out, where out counts live blocks,
+ *   those in a bin and those under way from other threads. S2 awake: on its class queue, needed =
+ *   out. S3 asleep: all blocks linked, list taken; needed counts to the wake-up, left is out then.
+ *   S4 a slab goes back to the pool only when out = 0.
+ * Threads: whoever holds the heap (H1).
+ */
+#ifndef HK_SLAB_SLAB_H
+#define HK_SLAB_SLAB_H
+
+#include "slab/heap.h"
+
+/* Move a slab's free blocks into bin c (empty before); false if the kernel gives no memory. */
+bool hk_slab_refill(struct hk_heap *h, unsigned c);
+/* Like hk_slab_refill, but only from slabs that h has. */
+bool hk_slab_refill_own(struct hk_heap *h, unsigned c);
+/* needed reached 0: wake the slab or give it back. u is the slab's first unit. */
+void hk_slab_event(struct hk_heap *h, struct hk_unit *u);
+/* Move one slab of class c with room from queue to queue: from is held by the caller too. */
+bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c);
+/* Give back every slab that is empty. */
+void hk_slab_release_empty(struct hk_heap *h);
+/* Blocks in the bins return to their slabs. */
+void hk_slab_flush_bins(struct hk_heap *h);
+/* Walk the queues and abort on a broken invariant; blocks free in them. For tests. */
+size_t hk_slab_check(const struct hk_heap *h);
+
+/* First unit of the slab that u belongs to. */
+HK_INLINE struct hk_unit *hk_slab_head(struct hk_unit *u, uintptr_t owner)
+{
+    return owner & HK_OWNER_FOLLOW ? u - u->follow : u;
+}
+
+/* Free p into slab u, whose heap h the caller holds. */
+HK_INLINE void hk_slab_free(struct hk_heap *h, struct hk_unit *u, void *p)
+{
+    *(void **)p = u->free;
+    u->free = p;
+    if (HK_UNLIKELY(--u->needed == 0)) hk_slab_event(h, u);
+}
+
+#endif
