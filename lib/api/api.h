@@ -31,7 +31,9 @@ HK_INLINE void *hk_or_enomem(void *p)
 
 /* A block at a multiple of align, a power of two; NULL with ENOMEM. */
 void *hk_api_aligned(size_t align, size_t n);
-/* operator new's way out when memory is short: new-handler, bad_alloc, or NULL if nothrow. */
+/* operator new's way out when memory is short: new-handler, then bad_alloc, or NULL if nothrow. */
 void *hk_new_retry(size_t n, size_t align, int nothrow);
+/* The same for the nothrow forms; what a handler throws ends as NULL. */
+void *hk_new_retry_nothrow(size_t n, size_t align);
 
 #endif

@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "core/pool.h"
 #include "front/front.h"
+#include "large/large.h"
 #include "os/report.h"
 
 HK_EXPORT int hakmem_trim(size_t pad)
@@ -31,12 +32,15 @@ HK_ALIAS(hakmem_trim) int malloc_trim(size_t pad);
 HK_EXPORT struct mallinfo2 mallinfo2(void)
 {
     struct hk_pool_stats p;
+    struct hk_large_stats l;
     hk_pool_read_stats(&p);
+    hk_large_read_stats(&l);
+    size_t used = p.used_bytes > l.tail_bytes ? p.used_bytes - l.tail_bytes : 0;
     return (struct mallinfo2){
         .arena = p.mapped_bytes,
         .ordblks = 1,
-        .uordblks = p.used_bytes,
-        .fordblks = p.mapped_bytes - p.used_bytes,
+        .uordblks = used,
+        .fordblks = p.mapped_bytes > used ? p.mapped_bytes - used : 0,
         .keepcost = p.dirty_free_bytes,
     };
 }
@@ -85,10 +89,7 @@ HK_EXPORT int malloc_info(int options, FILE *out)
     char buf[2048];
     struct hk_text t = {buf, sizeof buf, 0};
     struct hakmem_stats s = {.struct_bytes = sizeof s};
-    if (options != 0) {
-        errno = EINVAL;
-        return -1;
-    }
+    if (options != 0) return EINVAL; /* returned, not put into errno: so does glibc */
     hakmem_stats(&s);
     hk_text_str(&t, "<malloc version=\"1\">\n");
     xml(&t, "system", "current", s.mapped_bytes);

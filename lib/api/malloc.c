@@ -86,7 +86,7 @@ static HK_COLD void *new_slow(size_t n)
 static HK_COLD void *new_nothrow_slow(size_t n)
 {
     void *p = hk_front_alloc(n);
-    return p ? p : hk_new_retry(n, 0, 1);
+    return p ? p : hk_new_retry_nothrow(n, 0);
 }
 
 HK_EXPORT void *_Znwm(size_t n)
@@ -113,7 +113,7 @@ HK_ALIAS(_ZnwmSt11align_val_t) void *_ZnamSt11align_val_t(size_t n, size_t align
 HK_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag HK_UNUSED)
 {
     void *p = hk_front_alloc_aligned(n, align);
-    return HK_LIKELY(p != NULL) ? p : hk_new_retry(n, align, 1);
+    return HK_LIKELY(p != NULL) ? p : hk_new_retry_nothrow(n, align);
 }
 HK_ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t)
 void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag);

@@ -20,7 +20,7 @@ void *hk_api_aligned(size_t align, size_t n)
 
 HK_EXPORT void *hakmem_memalign(size_t align, size_t n)
 {
-    if (align > HK_MAX_REQUEST / 2 + 1) { /* no power of two above it can be represented */
+    if (align > SIZE_MAX / 2 + 1) { /* no power of two above it can be represented */
         errno = EINVAL;
         return NULL;
     }

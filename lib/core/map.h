@@ -33,7 +33,7 @@ struct hk_unit {
     uint8_t asleep; /* not in its class queue: needed counts to the wake-up */
     uint8_t clean;  /* never written since zeroed: fresh blocks are zero but for their link */
     uint32_t linked, blocks; /* blocks ever put on a list · blocks of the slab */
-    uint32_t left;           /* asleep: blocks still out once needed reaches 0 */
+    uint32_t left;           /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
     uint32_t follow;         /* continuation units: distance to the first, units */
     struct hk_unit *next, *prev; /* class queue of the owning heap */
     size_t run_units;            /* runs: length, units */
@@ -60,12 +60,18 @@ struct hk_window {
 } HK_LINE_ALIGNED;
 extern struct hk_window hk_window;
 
+/* Record of the unit at off bytes from base, below limit. */
+HK_INLINE struct hk_unit *hk_unit_at(uintptr_t off)
+{
+    return (struct hk_unit *)(hk_window.units + ((off >> (HK_UNIT_SHIFT - 6)) & ~(uintptr_t)63));
+}
+
 /* Record of p's unit; NULL when p lies outside the window. */
 HK_INLINE struct hk_unit *hk_unit_of(const void *p)
 {
     uintptr_t off = (uintptr_t)p - hk_window.base;
     if (HK_UNLIKELY(off >= atomic_load_explicit(&hk_window.limit, memory_order_relaxed))) return NULL;
-    return (struct hk_unit *)(hk_window.units + ((off >> (HK_UNIT_SHIFT - 6)) & ~(uintptr_t)63));
+    return hk_unit_at(off);
 }
 
 /* First address of a unit. */

@@ -8,12 +8,23 @@
 #include <string.h>
 
 #include "core/pool.h"
+#include "os/sys.h"
 
 static _Atomic uint64_t large_allocs, big_allocs, frees, resized;
+static _Atomic size_t tail_bytes;
 
 static void bump(_Atomic uint64_t *v)
 {
     atomic_fetch_add_explicit(v, 1, memory_order_relaxed);
+}
+
+/* Note how much of the run's last unit lies beyond the n bytes asked for, in whole pages. */
+static void set_tail(struct hk_unit *u, size_t n)
+{
+    size_t tail = (u->run_units << HK_UNIT_SHIFT) - n;
+    tail &= ~(hk_sys_page_bytes() - 1);
+    atomic_fetch_add_explicit(&tail_bytes, tail - u->left, memory_order_relaxed);
+    u->left = (uint32_t)tail;
 }
 
 void *hk_large_alloc(size_t n, size_t align, bool zero)
@@ -26,6 +37,8 @@ void *hk_large_alloc(size_t n, size_t align, bool zero)
     if (!p) return NULL;
     struct hk_unit *u = hk_unit_of(p);
     u->run_units = units;
+    u->left = 0;
+    set_tail(u, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
     bump(n < HK_CHUNK_BYTES ? &large_allocs : &big_allocs);
     if (zero && !clean) memset(p, 0, n);
@@ -35,6 +48,7 @@ void *hk_large_alloc(size_t n, size_t align, bool zero)
 void hk_large_free(struct hk_unit *u, void *p)
 {
     size_t units = u->run_units;
+    atomic_fetch_sub_explicit(&tail_bytes, u->left, memory_order_relaxed);
     atomic_store_explicit(&u->owner, HK_OWNER_NONE, memory_order_relaxed);
     bump(&frees);
     hk_pool_free(p, units);
@@ -44,9 +58,10 @@ bool hk_large_resize(struct hk_unit *u, void *p, size_t n)
 {
     size_t units = hk_bytes_to_units(n), have = u->run_units;
     bool clean;
-    if (units == have) return true;
     if (units > have && !hk_pool_extend(p, have, units - have, &clean)) return false;
     u->run_units = units;
+    set_tail(u, n);
+    if (units == have) return true;
     if (units < have) hk_pool_free((char *)p + units * HK_UNIT_BYTES, have - units);
     bump(&resized);
     return true;
@@ -57,5 +72,6 @@ void hk_large_read_stats(struct hk_large_stats *out)
     out->large_allocs = atomic_load_explicit(&large_allocs, memory_order_relaxed);
     out->big_allocs = atomic_load_explicit(&big_allocs, memory_order_relaxed);
     out->frees = atomic_load_explicit(&frees, memory_order_relaxed);
+    out->tail_bytes = atomic_load_explicit(&tail_bytes, memory_order_relaxed);
     out->resized = atomic_load_explicit(&resized, memory_order_relaxed);
 }

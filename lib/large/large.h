@@ -23,6 +23,7 @@ HK_INLINE size_t hk_large_bytes(const struct hk_unit *u)
 
 struct hk_large_stats {
     uint64_t large_allocs, big_allocs, frees, resized;
+    size_t tail_bytes; /* in live runs, beyond the last page asked for */
 };
 void hk_large_read_stats(struct hk_large_stats *out);
 

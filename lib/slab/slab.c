@@ -90,6 +90,7 @@ static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
     }
     u->free = NULL;
     h->handed[c] += n;
+    h->refills++;
     t->bin[c] = list;
     u->needed = u->linked; /* all of it is out now */
     if (u->linked < u->blocks) return;
@@ -110,7 +111,6 @@ bool hk_slab_refill_own(struct hk_heap *h, unsigned c)
 
 bool hk_slab_refill(struct hk_heap *h, unsigned c)
 {
-    h->refills++;
     return hk_slab_refill_own(h, c) || (slab_new(h, c) && hk_slab_refill_own(h, c));
 }
 
