@@ -40,14 +40,16 @@ void hakmem_free_sized(void *ptr, size_t size);
 void hakmem_free_aligned_sized(void *ptr, size_t alignment, size_t size);
 
 /* A block for count objects of size bytes each, all bytes zero; ENOMEM on overflow. */
-void *hakmem_calloc(size_t count, size_t size) HAKMEM_ATTR((malloc, alloc_size(1, 2), warn_unused_result));
+void *hakmem_calloc(size_t count, size_t size)
+    HAKMEM_ATTR((malloc, alloc_size(1, 2), warn_unused_result));
 
 /*
- * Change a block's size, keeping the contents up to the smaller of both. The block may move. NULL as
- * ptr allocates; size 0 frees and returns NULL. On failure ptr is untouched.
+ * Change a block's size, keeping the contents up to the smaller of both. The block may move. NULL
+ * as ptr allocates; size 0 frees and returns NULL. On failure ptr is untouched.
  */
 void *hakmem_realloc(void *ptr, size_t size) HAKMEM_ATTR((alloc_size(2), warn_unused_result));
-void *hakmem_reallocarray(void *ptr, size_t count, size_t size) HAKMEM_ATTR((alloc_size(2, 3), warn_unused_result));
+void *hakmem_reallocarray(void *ptr, size_t count, size_t size)
+    HAKMEM_ATTR((alloc_size(2, 3), warn_unused_result));
 
 /*
  * A block at a multiple of alignment. hakmem_aligned_alloc: EINVAL unless alignment is a power of
@@ -55,11 +57,14 @@ void *hakmem_reallocarray(void *ptr, size_t count, size_t size) HAKMEM_ATTR((all
  * 0, EINVAL (alignment is not a power-of-two multiple of sizeof(void *)) or ENOMEM, and leaves *out
  * alone unless it returns 0.
  */
-void *hakmem_aligned_alloc(size_t alignment, size_t size) HAKMEM_ATTR((malloc, alloc_size(2), warn_unused_result));
-void *hakmem_memalign(size_t alignment, size_t size) HAKMEM_ATTR((malloc, alloc_size(2), warn_unused_result));
+void *hakmem_aligned_alloc(size_t alignment, size_t size)
+    HAKMEM_ATTR((malloc, alloc_size(2), warn_unused_result));
+void *hakmem_memalign(size_t alignment, size_t size)
+    HAKMEM_ATTR((malloc, alloc_size(2), warn_unused_result));
 int hakmem_posix_memalign(void **out, size_t alignment, size_t size);
 
-/* Bytes that may be used of a block: at least what was asked for. 0 for NULL or what is not ours. */
+/* Bytes that may be used of a block: at least what was asked for. 0 for NULL or what is not ours.
+ */
 size_t hakmem_usable_size(const void *ptr);
 
 /*
@@ -70,21 +75,21 @@ int hakmem_trim(size_t pad);
 
 /* What the allocator holds, in bytes and counts, at some instant during the call. */
 struct hakmem_stats {
-    size_t struct_bytes;      /* in: sizeof(struct hakmem_stats), so that it can grow */
-    size_t mapped_bytes;      /* address space of the heap */
-    size_t used_bytes;        /* of it, in slabs and runs handed out */
-    size_t free_dirty_bytes;  /* of it, free and probably resident */
-    size_t metadata_bytes;    /* address space of the records; a fraction is resident */
-    uint64_t tiny_allocs;     /* blocks handed out since the start: up to 1 KiB */
-    uint64_t mid_allocs;      /* up to 32 KiB */
-    uint64_t large_allocs;    /* below 2 MiB */
-    uint64_t big_allocs;      /* from 2 MiB */
-    uint64_t remote_frees;    /* blocks freed by another thread than their owner, taken in */
-    uint64_t refills;         /* times a thread's bin was refilled */
-    uint64_t heaps;           /* heaps made; threads that end leave theirs to later ones */
-    uint64_t purged_bytes;    /* returned to the kernel since the start */
-    uint64_t purges;          /* calls that returned them */
-    uint64_t system_calls;    /* made by the allocator since the start */
+    size_t struct_bytes;     /* in: sizeof(struct hakmem_stats), so that it can grow */
+    size_t mapped_bytes;     /* address space of the heap */
+    size_t used_bytes;       /* of it, in slabs and runs handed out */
+    size_t free_dirty_bytes; /* of it, free and probably resident */
+    size_t metadata_bytes;   /* address space of the records; a fraction is resident */
+    uint64_t tiny_allocs;    /* blocks handed out since the start: up to 1 KiB */
+    uint64_t mid_allocs;     /* up to 32 KiB */
+    uint64_t large_allocs;   /* below 2 MiB */
+    uint64_t big_allocs;     /* from 2 MiB */
+    uint64_t remote_frees;   /* blocks freed by another thread than their owner, taken in */
+    uint64_t refills;        /* times a thread's bin was refilled */
+    uint64_t heaps;          /* heaps made; threads that end leave theirs to later ones */
+    uint64_t purged_bytes;   /* returned to the kernel since the start */
+    uint64_t purges;         /* calls that returned them */
+    uint64_t system_calls;   /* made by the allocator since the start */
 };
 
 /* Fill *out up to out->struct_bytes. 0, or -1 with errno EINVAL if that is no size of it. */

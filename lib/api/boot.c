@@ -28,7 +28,8 @@ static void thread_ended(void *arg HK_UNUSED)
 static void thread_born(void)
 {
     /* The value only has to be non-NULL. A key below 32 costs no allocation. */
-    if (atomic_load_explicit(&have_key, memory_order_acquire)) pthread_setspecific(thread_key, &hk_thread);
+    if (atomic_load_explicit(&have_key, memory_order_acquire))
+        pthread_setspecific(thread_key, &hk_thread);
 }
 
 static void fork_prepare(void)
@@ -46,7 +47,7 @@ static void fork_child(void)
     hk_front_fork_child();
 }
 
-__attribute__((constructor(101))) static void start(void)
+__attribute__((constructor(101))) void hk_boot(void)
 {
     int saved = errno;
     if (pthread_key_create(&thread_key, thread_ended) == 0) {

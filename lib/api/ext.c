@@ -26,7 +26,8 @@ HK_EXPORT int hakmem_trim(size_t pad)
 
 #if HK_OVERRIDE
 
-HK_ALIAS(hakmem_trim) int malloc_trim(size_t pad);
+HK_ALIAS(hakmem_trim)
+int malloc_trim(size_t pad);
 
 /* What glibc's fields mean, as far as we have it: bytes mapped, in use, free, releasable. */
 HK_EXPORT struct mallinfo2 mallinfo2(void)

@@ -9,6 +9,8 @@
 #include "api/api.h"
 #include "front/fast.h"
 
+__attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
+
 static HK_COLD void *malloc_slow(size_t n)
 {
     return hk_or_enomem(hk_front_alloc(n));
@@ -67,13 +69,20 @@ HK_EXPORT void *hakmem_realloc(void *p, size_t n)
 
 #if HK_OVERRIDE
 
-HK_ALIAS(hakmem_malloc) void *malloc(size_t n);
-HK_ALIAS(hakmem_free) void free(void *p);
-HK_ALIAS(hakmem_free) void cfree(void *p);
-HK_ALIAS(hakmem_free_sized) void free_sized(void *p, size_t n);
-HK_ALIAS(hakmem_free_aligned_sized) void free_aligned_sized(void *p, size_t align, size_t n);
-HK_ALIAS(hakmem_calloc) void *calloc(size_t count, size_t size);
-HK_ALIAS(hakmem_realloc) void *realloc(void *p, size_t n);
+HK_ALIAS(hakmem_malloc)
+void *malloc(size_t n);
+HK_ALIAS(hakmem_free)
+void free(void *p);
+HK_ALIAS(hakmem_free)
+void cfree(void *p);
+HK_ALIAS(hakmem_free_sized)
+void free_sized(void *p, size_t n);
+HK_ALIAS(hakmem_free_aligned_sized)
+void free_aligned_sized(void *p, size_t align, size_t n);
+HK_ALIAS(hakmem_calloc)
+void *calloc(size_t count, size_t size);
+HK_ALIAS(hakmem_realloc)
+void *realloc(void *p, size_t n);
 
 /* ---- C++, by their mangled names: m is size_t, RKSt9nothrow_t const std::nothrow_t & ---- */
 
@@ -94,23 +103,27 @@ HK_EXPORT void *_Znwm(size_t n)
     void *p = hk_fast_alloc(n);
     return HK_LIKELY(p != NULL) ? p : new_slow(n);
 }
-HK_ALIAS(_Znwm) void *_Znam(size_t n);
+HK_ALIAS(_Znwm)
+void *_Znam(size_t n);
 
 HK_EXPORT void *_ZnwmRKSt9nothrow_t(size_t n, const void *tag HK_UNUSED)
 {
     void *p = hk_fast_alloc(n);
     return HK_LIKELY(p != NULL) ? p : new_nothrow_slow(n);
 }
-HK_ALIAS(_ZnwmRKSt9nothrow_t) void *_ZnamRKSt9nothrow_t(size_t n, const void *tag);
+HK_ALIAS(_ZnwmRKSt9nothrow_t)
+void *_ZnamRKSt9nothrow_t(size_t n, const void *tag);
 
 HK_EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align)
 {
     void *p = hk_front_alloc_aligned(n, align);
     return HK_LIKELY(p != NULL) ? p : hk_new_retry(n, align, 0);
 }
-HK_ALIAS(_ZnwmSt11align_val_t) void *_ZnamSt11align_val_t(size_t n, size_t align);
+HK_ALIAS(_ZnwmSt11align_val_t)
+void *_ZnamSt11align_val_t(size_t n, size_t align);
 
-HK_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag HK_UNUSED)
+HK_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
+                                                   const void *tag HK_UNUSED)
 {
     void *p = hk_front_alloc_aligned(n, align);
     return HK_LIKELY(p != NULL) ? p : hk_new_retry_nothrow(n, align);
@@ -118,27 +131,39 @@ HK_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const
 HK_ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t)
 void *_ZnamSt11align_val_tRKSt9nothrow_t(size_t n, size_t align, const void *tag);
 
-HK_ALIAS(hakmem_free) void _ZdlPv(void *p);
-HK_ALIAS(hakmem_free) void _ZdaPv(void *p);
-HK_ALIAS(hakmem_free_sized) void _ZdlPvm(void *p, size_t n);
-HK_ALIAS(hakmem_free_sized) void _ZdaPvm(void *p, size_t n);
-HK_ALIAS(hakmem_free_sized) void _ZdlPvSt11align_val_t(void *p, size_t align);
-HK_ALIAS(hakmem_free_sized) void _ZdaPvSt11align_val_t(void *p, size_t align);
-HK_ALIAS(hakmem_free_aligned_sized) void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t align);
-HK_ALIAS(hakmem_free_aligned_sized) void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align);
+HK_ALIAS(hakmem_free)
+void _ZdlPv(void *p);
+HK_ALIAS(hakmem_free)
+void _ZdaPv(void *p);
+HK_ALIAS(hakmem_free_sized)
+void _ZdlPvm(void *p, size_t n);
+HK_ALIAS(hakmem_free_sized)
+void _ZdaPvm(void *p, size_t n);
+HK_ALIAS(hakmem_free_sized)
+void _ZdlPvSt11align_val_t(void *p, size_t align);
+HK_ALIAS(hakmem_free_sized)
+void _ZdaPvSt11align_val_t(void *p, size_t align);
+HK_ALIAS(hakmem_free_aligned_sized)
+void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t align);
+HK_ALIAS(hakmem_free_aligned_sized)
+void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align);
 
 static void delete_nothrow(void *p, const void *tag HK_UNUSED)
 {
     if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
 }
-HK_ALIAS(delete_nothrow) void _ZdlPvRKSt9nothrow_t(void *p, const void *tag);
-HK_ALIAS(delete_nothrow) void _ZdaPvRKSt9nothrow_t(void *p, const void *tag);
+HK_ALIAS(delete_nothrow)
+void _ZdlPvRKSt9nothrow_t(void *p, const void *tag);
+HK_ALIAS(delete_nothrow)
+void _ZdaPvRKSt9nothrow_t(void *p, const void *tag);
 
 static void delete_aligned_nothrow(void *p, size_t align HK_UNUSED, const void *tag HK_UNUSED)
 {
     if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
 }
-HK_ALIAS(delete_aligned_nothrow) void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag);
-HK_ALIAS(delete_aligned_nothrow) void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag);
+HK_ALIAS(delete_aligned_nothrow)
+void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag);
+HK_ALIAS(delete_aligned_nothrow)
+void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag);
 
 #endif

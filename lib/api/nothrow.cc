@@ -8,7 +8,8 @@
 #include <stddef.h>
 
 extern "C" void *hk_new_retry(size_t n, size_t align, int nothrow);
-extern "C" __attribute__((visibility("hidden"))) void *hk_new_retry_nothrow(size_t n, size_t align) noexcept;
+extern "C" __attribute__((visibility("hidden"))) void *hk_new_retry_nothrow(size_t n,
+                                                                            size_t align) noexcept;
 
 __asm__(".weak __cxa_begin_catch\n"
         ".weak __cxa_end_catch\n"

@@ -66,7 +66,8 @@ static HK_UNUSED void *page_aligned(size_t n)
 {
     return hk_api_aligned(hk_sys_page_bytes(), n);
 }
-HK_ALIAS(page_aligned) void *valloc(size_t n);
+HK_ALIAS(page_aligned)
+void *valloc(size_t n);
 
 HK_EXPORT void *pvalloc(size_t n)
 {
@@ -75,11 +76,16 @@ HK_EXPORT void *pvalloc(size_t n)
     return hk_api_aligned(page, hk_align_up(n ? n : 1, page));
 }
 
-HK_ALIAS(hakmem_memalign) void *memalign(size_t align, size_t n);
-HK_ALIAS(hakmem_aligned_alloc) void *aligned_alloc(size_t align, size_t n);
-HK_ALIAS(hakmem_posix_memalign) int posix_memalign(void **out, size_t align, size_t n);
-HK_ALIAS(hakmem_reallocarray) void *reallocarray(void *p, size_t count, size_t size);
-HK_ALIAS(hakmem_usable_size) size_t malloc_usable_size(void *p);
+HK_ALIAS(hakmem_memalign)
+void *memalign(size_t align, size_t n);
+HK_ALIAS(hakmem_aligned_alloc)
+void *aligned_alloc(size_t align, size_t n);
+HK_ALIAS(hakmem_posix_memalign)
+int posix_memalign(void **out, size_t align, size_t n);
+HK_ALIAS(hakmem_reallocarray)
+void *reallocarray(void *p, size_t count, size_t size);
+HK_ALIAS(hakmem_usable_size)
+size_t malloc_usable_size(void *p);
 
 /* In libstdc++ when the program has it; without it nobody can catch, or install a handler. */
 typedef void (*new_handler)(void);

@@ -66,7 +66,8 @@ HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
     s.big_allocs = large.big_allocs;
     s.purged_bytes = pool.purged_bytes;
     s.purges = pool.purges;
-    for (unsigned i = 0; i < HK_SYS_CALLS; i++) s.system_calls += atomic_load_explicit(&hk_sys_count[i], memory_order_relaxed);
+    for (unsigned i = 0; i < HK_SYS_CALLS; i++)
+        s.system_calls += atomic_load_explicit(&hk_sys_count[i], memory_order_relaxed);
     memcpy(out, &s, out->struct_bytes);
     return 0;
 }

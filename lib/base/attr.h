@@ -6,17 +6,17 @@
 #ifndef HK_BASE_ATTR_H
 #define HK_BASE_ATTR_H
 
-#define HK_LIKELY(x) __builtin_expect(!!(x), 1)
+#define HK_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define HK_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-#define HK_INLINE static inline __attribute__((always_inline))
-#define HK_NOINLINE __attribute__((noinline))
-#define HK_COLD __attribute__((cold, noinline))
-#define HK_EXPORT __attribute__((visibility("default")))
+#define HK_INLINE        static inline __attribute__((always_inline))
+#define HK_NOINLINE      __attribute__((noinline))
+#define HK_COLD          __attribute__((cold, noinline))
+#define HK_EXPORT        __attribute__((visibility("default")))
 #define HK_ALIAS(target) __attribute__((visibility("default"), alias(#target)))
-#define HK_WEAK __attribute__((weak))
-#define HK_LINE_BYTES 64
-#define HK_LINE_ALIGNED __attribute__((aligned(HK_LINE_BYTES)))
-#define HK_UNUSED __attribute__((unused))
+#define HK_WEAK          __attribute__((weak))
+#define HK_LINE_BYTES    64
+#define HK_LINE_ALIGNED  __attribute__((aligned(HK_LINE_BYTES)))
+#define HK_UNUSED        __attribute__((unused))
 
 #endif

@@ -12,16 +12,16 @@
 
 #include "base/bits.h"
 
-#define HK_ALIGN_BYTES ((size_t)16)
-#define HK_TINY_MAX ((size_t)1024)
-#define HK_MID_MAX ((size_t)32768)
+#define HK_ALIGN_BYTES  ((size_t)16)
+#define HK_TINY_MAX     ((size_t)1024)
+#define HK_MID_MAX      ((size_t)32768)
 #define HK_TINY_CLASSES 64u
-#define HK_MID_FIRST (HK_TINY_CLASSES + 1)
-#define HK_CLASSES (HK_MID_FIRST + 20u)
+#define HK_MID_FIRST    (HK_TINY_CLASSES + 1)
+#define HK_CLASSES      (HK_MID_FIRST + 20u)
 
 /* A unit is the grain of the pointer → metadata map, a chunk is one huge page of units. */
-#define HK_UNIT_SHIFT 16
-#define HK_UNIT_BYTES ((size_t)1 << HK_UNIT_SHIFT)
+#define HK_UNIT_SHIFT  16
+#define HK_UNIT_BYTES  ((size_t)1 << HK_UNIT_SHIFT)
 #define HK_CHUNK_SHIFT 21
 #define HK_CHUNK_BYTES ((size_t)1 << HK_CHUNK_SHIFT)
 #define HK_CHUNK_UNITS ((unsigned)(HK_CHUNK_BYTES / HK_UNIT_BYTES))
@@ -47,8 +47,7 @@ HK_INLINE unsigned hk_size_class(size_t n)
     return n <= HK_TINY_MAX ? hk_tiny_class(n) + (n == 0) : hk_mid_class(n);
 }
 
-#define HK_MID_SIZE(c) \
-    ((size_t)(5 + (((c)-HK_MID_FIRST) & 3)) << (8 + (((c)-HK_MID_FIRST) >> 2)))
+#define HK_MID_SIZE(c) ((size_t)(5 + (((c)-HK_MID_FIRST) & 3)) << (8 + (((c)-HK_MID_FIRST) >> 2)))
 
 HK_INLINE size_t hk_class_bytes(unsigned c)
 {

@@ -11,7 +11,8 @@
 
 #include "os/report.h"
 
-#define HK_KNOB(id, name, type, def, least, most, help) {name, HK_TYPE_##type, def, least, most, help},
+#define HK_KNOB(id, name, type, def, least, most, help)                                            \
+    {name, HK_TYPE_##type, def, least, most, help},
 const struct hk_knob_row hk_knob_rows[HK_KNOBS] = {
 #include "core/knobs.def"
 };
@@ -40,7 +41,8 @@ static bool set_knob(unsigned k, const char *value)
 {
     const struct hk_knob_row *row = &hk_knob_rows[k];
     int64_t v = 0;
-    if (row->type == HK_TYPE_BOOL && (!parse_int(value, &v) || v < row->least || v > row->most)) return false;
+    if (row->type == HK_TYPE_BOOL && (!parse_int(value, &v) || v < row->least || v > row->most))
+        return false;
     state[k].set = true;
     state[k].value = v;
     state[k].text = value;

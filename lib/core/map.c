@@ -13,18 +13,18 @@
 #include "os/report.h"
 #include "os/sys.h"
 
-#define WINDOW_HEAP (64 * HK_GIB)       /* offset of the heap: records of 16 TiB fit before it */
-#define HEAP_MAX (16 * HK_TIB)          /* the window's end */
-#define PIECE_CHUNKS ((size_t)32768)    /* chunk records come in pieces: 2 MiB for 64 GiB */
-#define PIECE_BYTES (PIECE_CHUNKS * sizeof(struct hk_chunk))
-#define PIECES (HEAP_MAX / HK_CHUNK_BYTES / PIECE_CHUNKS)
-#define META_BYTES (256 * HK_KIB)       /* a piece of metadata: some forty heaps */
-#define UNITS_BYTES (64 * HK_KIB)       /* first unit records: 64 MiB of heap */
-#define UNITS_STEP_MAX (16 * HK_MIB)
+#define WINDOW_HEAP     (64 * HK_GIB)   /* offset of the heap: records of 16 TiB fit before it */
+#define HEAP_MAX        (16 * HK_TIB)   /* the window's end */
+#define PIECE_CHUNKS    ((size_t)32768) /* chunk records come in pieces: 2 MiB for 64 GiB */
+#define PIECE_BYTES     (PIECE_CHUNKS * sizeof(struct hk_chunk))
+#define PIECES          (HEAP_MAX / HK_CHUNK_BYTES / PIECE_CHUNKS)
+#define META_BYTES      (256 * HK_KIB) /* a piece of metadata: some forty heaps */
+#define UNITS_BYTES     (64 * HK_KIB)  /* first unit records: 64 MiB of heap */
+#define UNITS_STEP_MAX  (16 * HK_MIB)
 #define GROW_MIN_CHUNKS ((size_t)2)
-#define GROW_MAX_CHUNKS ((size_t)32)    /* 64 MiB: few calls, and little to lose if refused */
-#define SKIP_BYTES HK_GIB               /* when somebody sits in the window, go on behind him */
-#define SKIPS 8
+#define GROW_MAX_CHUNKS ((size_t)32) /* 64 MiB: few calls, and little to lose if refused */
+#define SKIP_BYTES      HK_GIB       /* when somebody sits in the window, go on behind him */
+#define SKIPS           8
 
 struct hk_window hk_window;
 
@@ -99,7 +99,8 @@ static bool map_units(size_t end)
     size_t need = end >> (HK_UNIT_SHIFT - 6);
     need = hk_align_up(need, UNITS_BYTES);
     if (need <= units_end) return true;
-    size_t step = units_end / 2 < UNITS_STEP_MAX ? hk_align_up(units_end / 2, UNITS_BYTES) : UNITS_STEP_MAX;
+    size_t step =
+        units_end / 2 < UNITS_STEP_MAX ? hk_align_up(units_end / 2, UNITS_BYTES) : UNITS_STEP_MAX;
     if (step < need - units_end) step = need - units_end;
     void *at = (void *)(hk_window.units + units_end);
     if (!hk_sys_map(at, step)) {
@@ -132,7 +133,8 @@ static bool map_heap(size_t at, size_t bytes)
     if (at + bytes > HEAP_MAX || at + bytes < at) return false;
     if (!map_units(at + bytes) || !map_pieces(at + bytes)) return false;
     size_t done = at < heap_ready ? heap_ready - at : 0;
-    if (done < bytes && !hk_sys_map((void *)(hk_window.base + at + done), bytes - done)) return false;
+    if (done < bytes && !hk_sys_map((void *)(hk_window.base + at + done), bytes - done))
+        return false;
     for (size_t i = at >> HK_CHUNK_SHIFT; i < (at + bytes) >> HK_CHUNK_SHIFT; i++) {
         struct hk_chunk *c = hk_chunk_at(i);
         c->index = (uint32_t)i;

@@ -20,9 +20,9 @@
 #include "base/sizeclass.h"
 
 /* Owner words. A heap is 64-byte aligned, so the low bits of its address are free for these. */
-#define HK_OWNER_NONE ((uintptr_t)0)
+#define HK_OWNER_NONE   ((uintptr_t)0)
 #define HK_OWNER_FOLLOW ((uintptr_t)1) /* added to the heap: this unit continues a slab */
-#define HK_OWNER_RUN ((uintptr_t)2)    /* a large or big run: no heap owns it */
+#define HK_OWNER_RUN    ((uintptr_t)2) /* a large or big run: no heap owns it */
 
 /* Record of a unit, of a whole slab or run if the unit starts one. One cache line. */
 struct hk_unit {
@@ -54,9 +54,9 @@ struct hk_chunk {
 _Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line");
 
 struct hk_window {
-    uintptr_t base;           /* first heap address, 2 MiB aligned */
-    _Atomic size_t limit;     /* heap bytes whose records can be read */
-    uintptr_t units;          /* address of the record of the unit at base */
+    uintptr_t base;       /* first heap address, 2 MiB aligned */
+    _Atomic size_t limit; /* heap bytes whose records can be read */
+    uintptr_t units;      /* address of the record of the unit at base */
 } HK_LINE_ALIGNED;
 extern struct hk_window hk_window;
 
@@ -70,7 +70,8 @@ HK_INLINE struct hk_unit *hk_unit_at(uintptr_t off)
 HK_INLINE struct hk_unit *hk_unit_of(const void *p)
 {
     uintptr_t off = (uintptr_t)p - hk_window.base;
-    if (HK_UNLIKELY(off >= atomic_load_explicit(&hk_window.limit, memory_order_relaxed))) return NULL;
+    if (HK_UNLIKELY(off >= atomic_load_explicit(&hk_window.limit, memory_order_relaxed)))
+        return NULL;
     return hk_unit_at(off);
 }
 

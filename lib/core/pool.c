@@ -23,14 +23,17 @@ static _Atomic size_t used_units, dirty_units; /* written under the lock */
 
 static void add(_Atomic size_t *v, size_t n)
 {
-    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n, memory_order_relaxed);
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
+                          memory_order_relaxed);
 }
 
 static void unbin(struct hk_chunk *c)
 {
     if (!c->span) return;
-    if (c->prev) c->prev->next = c->next;
-    else bin[c->span] = c->next;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        bin[c->span] = c->next;
     if (c->next) c->next->prev = c->prev;
     if (!bin[c->span]) bin_mask &= ~(1u << c->span);
     c->next = c->prev = NULL;
@@ -68,7 +71,12 @@ static bool take_units(struct hk_chunk *c, unsigned at, unsigned n)
 
 static int find_units(const struct hk_chunk *c, unsigned n, unsigned align)
 {
-    uint32_t grid = align == 1 ? ~0u : align == 2 ? 0x55555555u : align == 4 ? 0x11111111u : align == 8 ? 0x01010101u : align == 16 ? 0x00010001u : 1u;
+    uint32_t grid = align == 1    ? ~0u
+                    : align == 2  ? 0x55555555u
+                    : align == 4  ? 0x11111111u
+                    : align == 8  ? 0x01010101u
+                    : align == 16 ? 0x00010001u
+                                  : 1u;
     uint32_t fits = hk_runs32(~c->used, n) & grid;
     uint32_t warm = fits ? hk_runs32(~c->used & c->dirty, n) & grid : 0;
     if (warm) return __builtin_ctz(warm);
@@ -192,7 +200,8 @@ static bool follows_free(size_t i, unsigned at, size_t n)
         if (i >= hk_map_chunks()) return false;
         struct hk_chunk *c = hk_chunk_at(i);
         if (at == 0 && c->state == HK_CHUNK_FREE) {
-            size_t units = (size_t)c->run * HK_CHUNK_UNITS; /* first of its run: what is before is ours */
+            size_t units =
+                (size_t)c->run * HK_CHUNK_UNITS; /* first of its run: what is before is ours */
             if (n <= units) return true;
             n -= units;
             i += c->run;
@@ -314,12 +323,15 @@ size_t hk_pool_purge(uint32_t idle_ms)
         bool done[BATCH];
         for (int k = 0, run; k < n; k += run) {
             size_t units = r[k].units;
-            for (run = 1; k + run < n && r[k + run].p == r[k].p + units * HK_UNIT_BYTES; run++) units += r[k + run].units;
+            for (run = 1; k + run < n && r[k + run].p == r[k].p + units * HK_UNIT_BYTES; run++)
+                units += r[k + run].units;
             done[k] = hk_sys_purge(r[k].p, units * HK_UNIT_BYTES);
             for (int j = 1; j < run; j++) done[k + j] = done[k];
             atomic_fetch_add_explicit(done[k] ? &purges : &refused, 1, memory_order_relaxed);
-            if (done[k]) bytes += units * HK_UNIT_BYTES;
-            else more = false; /* the kernel will not say otherwise a moment later */
+            if (done[k])
+                bytes += units * HK_UNIT_BYTES;
+            else
+                more = false; /* the kernel will not say otherwise a moment later */
         }
         hk_lock_acquire(&pool_lock);
         for (int k = 0; k < n; k++) put_back(r[k], done[k]);
@@ -367,8 +379,10 @@ size_t hk_pool_check(void)
         HK_CHECK(c->state != HK_CHUNK_FREE || c->used == 0, c);
         HK_CHECK(c->state != HK_CHUNK_USED || c->used != 0, c);
         HK_CHECK(c->state != HK_CHUNK_USED || c->span == hk_longest_run32(~c->used), c);
-        bool twin = c->state == HK_CHUNK_FREE && i > 0 && hk_chunk_at(i - 1)->state == HK_CHUNK_FREE;
-        HK_CHECK(c->state != HK_CHUNK_FREE || twin || hk_chunk_at(i + c->run - 1)->run == c->run, c);
+        bool twin =
+            c->state == HK_CHUNK_FREE && i > 0 && hk_chunk_at(i - 1)->state == HK_CHUNK_FREE;
+        HK_CHECK(c->state != HK_CHUNK_FREE || twin || hk_chunk_at(i + c->run - 1)->run == c->run,
+                 c);
         used += (size_t)__builtin_popcount(c->used);
         dirty += (size_t)__builtin_popcount(~c->used & c->dirty);
     }

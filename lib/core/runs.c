@@ -36,8 +36,10 @@ static void link_run(size_t first, size_t len)
 static void unlink_run(struct hk_chunk *c)
 {
     unsigned b = bin_of(c->run);
-    if (c->prev) c->prev->next = c->next;
-    else bin[b] = c->next;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        bin[b] = c->next;
     if (c->next) c->next->prev = c->prev;
     if (!bin[b]) bin_mask[b / 64] &= ~((uint64_t)1 << (b % 64));
     c->next = c->prev = NULL;
@@ -99,12 +101,15 @@ size_t hk_runs_take(size_t n, size_t align)
         int look = b == BINS - 1 ? INT32_MAX : LOOK;
         for (struct hk_chunk *c = bin[b]; c && look > 0; c = c->next, look--) {
             /* Addresses, not indices, must be aligned: base is only chunk aligned. */
-            size_t pad = (align - ((uintptr_t)hk_chunk_addr(c->index) >> HK_CHUNK_SHIFT)) & (align - 1);
+            size_t pad =
+                (align - ((uintptr_t)hk_chunk_addr(c->index) >> HK_CHUNK_SHIFT)) & (align - 1);
             if (c->run < n + pad) continue;
-            if (!best || c->run < best->run || (c->run == best->run && c->index < best->index)) best = c;
+            if (!best || c->run < best->run || (c->run == best->run && c->index < best->index))
+                best = c;
         }
         if (!best) continue;
-        size_t pad = (align - ((uintptr_t)hk_chunk_addr(best->index) >> HK_CHUNK_SHIFT)) & (align - 1);
+        size_t pad =
+            (align - ((uintptr_t)hk_chunk_addr(best->index) >> HK_CHUNK_SHIFT)) & (align - 1);
         size_t at = best->index + pad;
         carve(best, at, n);
         return at;

@@ -35,9 +35,11 @@ HK_INLINE void *hk_fast_alloc(size_t n)
 HK_INLINE bool hk_fast_free(void *p)
 {
     uintptr_t off = (uintptr_t)p - hk_window.base;
-    if (HK_UNLIKELY(off >= atomic_load_explicit(&hk_window.limit, memory_order_relaxed))) return false;
+    if (HK_UNLIKELY(off >= atomic_load_explicit(&hk_window.limit, memory_order_relaxed)))
+        return false;
     struct hk_unit *u = hk_unit_at(off);
-    if (HK_UNLIKELY(atomic_load_explicit(&u->owner, memory_order_relaxed) != hk_thread.id)) return false;
+    if (HK_UNLIKELY(atomic_load_explicit(&u->owner, memory_order_relaxed) != hk_thread.id))
+        return false;
     hk_slab_free((struct hk_heap *)hk_thread.id, u, p);
     return true;
 }

@@ -49,7 +49,8 @@ HK_INLINE bool hk_remote_waiting(struct hk_heap *h)
     return h->pending || atomic_load_explicit(&h->inbox, memory_order_relaxed);
 }
 
-/* Give back all that can be: own caches, parked heaps, free memory; bytes returned to the kernel. */
+/* Give back all that can be: own caches, parked heaps, free memory; bytes returned to the kernel.
+ */
 size_t hk_front_trim(void);
 /* Look at the clock and purge idle memory if due; from slow paths. */
 void hk_front_tick(void);

@@ -50,8 +50,8 @@ static struct hk_heap *heap_new(uint32_t state)
 bool hk_heap_seize(struct hk_heap *h)
 {
     uint32_t want = HK_HEAP_PARKED;
-    return atomic_compare_exchange_strong_explicit(&h->state, &want, HK_HEAP_BUSY, memory_order_seq_cst,
-                                                   memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(&h->state, &want, HK_HEAP_BUSY,
+                                                   memory_order_seq_cst, memory_order_relaxed);
 }
 
 /* O1: what came while the heap was held is drained by its holder or by its sender. */
@@ -123,8 +123,10 @@ bool hk_heap_steal(struct hk_heap *h, unsigned c)
 {
     bool got = false;
     int look = HK_STEAL_LOOK;
-    if (!atomic_load_explicit(&parked_count, memory_order_relaxed) || !hk_lock_try(&heaps_lock)) return false;
-    for (struct hk_heap *from = parked; from && look > 0 && !got; from = from->next_parked, look--) {
+    if (!atomic_load_explicit(&parked_count, memory_order_relaxed) || !hk_lock_try(&heaps_lock))
+        return false;
+    for (struct hk_heap *from = parked; from && look > 0 && !got;
+         from = from->next_parked, look--) {
         if (!hk_heap_seize(from)) continue;
         atomic_store_explicit(&from->busy, 1, memory_order_relaxed);
         got = hk_slab_move(h, from, c);
@@ -198,7 +200,9 @@ void hk_front_fork_prepare(void)
     hk_pool_fork_prepare();
     /* About a millisecond at most, in all, for the heaps in a slow path. */
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
-        for (int i = 0; i < 20 && h != hk_thread.heap && atomic_load_explicit(&h->busy, memory_order_relaxed); i++)
+        for (int i = 0;
+             i < 20 && h != hk_thread.heap && atomic_load_explicit(&h->busy, memory_order_relaxed);
+             i++)
             hk_sys_yield();
     }
 }
@@ -210,7 +214,8 @@ static void orphan(struct hk_heap *h, bool torn)
     if (atomic_load_explicit(&h->busy, memory_order_acquire)) torn = true;
     atomic_store_explicit(&h->busy, 0, memory_order_relaxed);
     /* Its bins lie in a dead thread's memory: those blocks are leaked, as are its outboxes. */
-    for (unsigned i = 0; i < HK_OUTBOXES; i++) h->outbox[i] = (struct hk_outbox){NULL, NULL, NULL, 0};
+    for (unsigned i = 0; i < HK_OUTBOXES; i++)
+        h->outbox[i] = (struct hk_outbox){NULL, NULL, NULL, 0};
     h->thread = NULL;
     atomic_store_explicit(&h->state, torn ? HK_HEAP_LOST : HK_HEAP_PARKED, memory_order_relaxed);
 }
@@ -226,7 +231,9 @@ void hk_front_fork_child(void)
     parked = NULL;
     uint32_t n = 0;
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
-        if (h == hk_thread.heap || atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST) continue;
+        if (h == hk_thread.heap ||
+            atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST)
+            continue;
         orphan(h, h == guest && guest_torn);
         bool lost = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST;
         if (h == guest && lost) {

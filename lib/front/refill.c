@@ -24,8 +24,8 @@ void hk_front_tick(void)
     v.now_ms = hk_sys_now_ms();
     if (!hk_policy_purge_due(&v)) return;
     /* One thread purges, the others go on. */
-    if (!atomic_compare_exchange_strong_explicit(&last_purge_ms, &v.last_ms, v.now_ms, memory_order_relaxed,
-                                                 memory_order_relaxed))
+    if (!atomic_compare_exchange_strong_explicit(&last_purge_ms, &v.last_ms, v.now_ms,
+                                                 memory_order_relaxed, memory_order_relaxed))
         return;
     hk_pool_purge(hk_policy_purge_idle_ms(&v));
 }

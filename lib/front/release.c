@@ -34,8 +34,10 @@ void hk_front_free(void *p)
     uintptr_t id = owner & ~HK_OWNER_FOLLOW;
     /* A thread that only frees needs a heap too, for its outboxes; it may get the very owner. */
     if (HK_UNLIKELY(!t->heap && id != t->id)) hk_heap_attach(t);
-    if (id == t->id) hk_slab_free(t->heap, u, p);
-    else hk_remote_free(t->heap, p, id, u->cls);
+    if (id == t->id)
+        hk_slab_free(t->heap, u, p);
+    else
+        hk_remote_free(t->heap, p, id, u->cls);
 }
 
 size_t hk_front_usable(const void *p)

@@ -3,10 +3,10 @@
  * What: frees of blocks that belong to another heap: gathered, sent as batches, taken in.
  * Why: one exchange on a foreign cache line per 32 KiB instead of one per block.
  * Ordering: R1 a batch is linked before it is pushed (release), and taken whole (acquire): a
- *   stack that is only ever emptied whole has no ABA. R2 the sender looks at the owner's state after
- *   its push, both seq_cst (O1 in heap.c): a parked heap's mail is drained by its sender.
- *   R3 a block's owner may have changed on the way (its slab moved): the drainer sends it on.
- * Threads: outboxes belong to the holder of their heap; inboxes to all.
+ *   stack that is only ever emptied whole has no ABA. R2 the sender looks at the owner's state
+ * after its push, both seq_cst (O1 in heap.c): a parked heap's mail is drained by its sender. R3 a
+ * block's owner may have changed on the way (its slab moved): the drainer sends it on. Threads:
+ * outboxes belong to the holder of their heap; inboxes to all.
  */
 #include "front/fast.h"
 #include "os/report.h"
@@ -75,8 +75,10 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
         uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
         if (next) __builtin_prefetch(next);
         h->drained++;
-        if (HK_LIKELY((owner & ~HK_OWNER_FOLLOW) == hk_heap_id(h))) hk_slab_free(h, hk_slab_head(u, owner), p);
-        else hk_remote_free(NULL, p, owner, 0); /* R3 */
+        if (HK_LIKELY((owner & ~HK_OWNER_FOLLOW) == hk_heap_id(h)))
+            hk_slab_free(h, hk_slab_head(u, owner), p);
+        else
+            hk_remote_free(NULL, p, owner, 0); /* R3 */
         p = next;
     }
     h->pending = p;

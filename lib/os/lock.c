@@ -37,7 +37,8 @@ void hk_lock_slow(struct hk_lock *l)
             return;
         cpu_relax();
     }
-    while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0) hk_sys_wait(&l->word, 2, 0);
+    while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
+        hk_sys_wait(&l->word, 2, 0);
 }
 
 void hk_unlock_slow(struct hk_lock *l)

@@ -20,16 +20,23 @@
 
 #include "base/attr.h"
 
-enum hk_rank { HK_RANK_BOOT = 1, HK_RANK_HEAPS, HK_RANK_GUEST, HK_RANK_GROW, HK_RANK_POOL, HK_RANK_META };
+enum hk_rank {
+    HK_RANK_BOOT = 1,
+    HK_RANK_HEAPS,
+    HK_RANK_GUEST,
+    HK_RANK_GROW,
+    HK_RANK_POOL,
+    HK_RANK_META
+};
 
 struct hk_lock {
     _Atomic uint32_t word; /* 0 free, 1 held, 2 held and someone may sleep */
     uint32_t rank;
 };
 
-#define HK_LOCK_INIT(r) \
-    {                   \
-        0, (r)          \
+#define HK_LOCK_INIT(r)                                                                            \
+    {                                                                                              \
+        0, (r)                                                                                     \
     }
 
 extern _Atomic uint32_t hk_forking; /* threads inside fork now */

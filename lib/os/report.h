@@ -29,11 +29,12 @@ void hk_text_hex(struct hk_text *t, uint64_t v);
 void hk_text_pad(struct hk_text *t, uint64_t v, unsigned width);
 
 #define HK_STR2(x) #x
-#define HK_STR(x) HK_STR2(x)
+#define HK_STR(x)  HK_STR2(x)
 /* Always on: cheap checks on slow paths. */
-#define HK_CHECK(cond, ptr)                                                                \
-    do {                                                                                   \
-        if (HK_UNLIKELY(!(cond))) hk_die("internal error: " #cond " at " __FILE__ ":" HK_STR(__LINE__), (ptr)); \
+#define HK_CHECK(cond, ptr)                                                                        \
+    do {                                                                                           \
+        if (HK_UNLIKELY(!(cond)))                                                                  \
+            hk_die("internal error: " #cond " at " __FILE__ ":" HK_STR(__LINE__), (ptr));          \
     } while (0)
 #ifdef HK_DEBUG
 #define HK_ASSERT(cond) HK_CHECK(cond, NULL)

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -20,7 +21,8 @@
 #include "base/attr.h"
 
 _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
-const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap", "munmap", "madvise", "mremap", "futex", "sched_yield"};
+const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap",   "munmap", "madvise",
+                                               "mremap", "futex",  "sched_yield"};
 
 static void count(enum hk_sys_call call)
 {
@@ -43,7 +45,8 @@ void *hk_sys_map(void *at, size_t bytes)
 {
     int saved = errno;
     count(HK_SYS_MMAP);
-    void *p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p =
+        mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) p = NULL;
     if (p && at && p != at) { /* a hint that was taken is no answer */
         count(HK_SYS_MUNMAP);
@@ -132,8 +135,10 @@ void hk_sys_write(int fd, const char *buf, size_t len)
 
 uint64_t hk_sys_random(void)
 {
-    const uint64_t *r = (const uint64_t *)getauxval(AT_RANDOM);
-    return r ? r[0] ^ (r[1] << 7) : 0;
+    const void *bytes = (const void *)getauxval(AT_RANDOM); /* 16 of them, not aligned */
+    uint64_t r[2] = {0, 0};
+    if (bytes) memcpy(r, bytes, sizeof r);
+    return r[0] ^ (r[1] << 7);
 }
 
 bool hk_sys_secure(void)
@@ -151,7 +156,8 @@ size_t hk_sys_resident_bytes(void)
         long n = syscall(SYS_read, fd, buf, sizeof buf - 1);
         long i = 0;
         while (i < n && buf[i] != ' ') i++;
-        for (i++; i < n && buf[i] >= '0' && buf[i] <= '9'; i++) pages = pages * 10 + (size_t)(buf[i] - '0');
+        for (i++; i < n && buf[i] >= '0' && buf[i] <= '9'; i++)
+            pages = pages * 10 + (size_t)(buf[i] - '0');
         syscall(SYS_close, fd);
     }
     errno = saved;
@@ -170,7 +176,8 @@ size_t hk_sys_peak_bytes(void)
 int hk_sys_open_output(const char *path)
 {
     int saved = errno;
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    int fd =
+        (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     errno = saved;
     return fd;
 }

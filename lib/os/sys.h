@@ -14,7 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum hk_sys_call { HK_SYS_MMAP, HK_SYS_MUNMAP, HK_SYS_MADVISE, HK_SYS_MREMAP, HK_SYS_FUTEX, HK_SYS_YIELD, HK_SYS_CALLS };
+enum hk_sys_call {
+    HK_SYS_MMAP,
+    HK_SYS_MUNMAP,
+    HK_SYS_MADVISE,
+    HK_SYS_MREMAP,
+    HK_SYS_FUTEX,
+    HK_SYS_YIELD,
+    HK_SYS_CALLS
+};
 extern _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
 extern const char *const hk_sys_name[HK_SYS_CALLS];
 

@@ -15,12 +15,12 @@
 
 /* Thread-local state. The bins come first: the fast path's only memory besides the block. */
 struct hk_thread {
-    void *bin[HK_CLASSES];  /* blocks of the last refill, linked; bin[0] stays empty */
-    uintptr_t id;           /* address of the heap; HK_ID_NONE without one */
+    void *bin[HK_CLASSES]; /* blocks of the last refill, linked; bin[0] stays empty */
+    uintptr_t id;          /* address of the heap; HK_ID_NONE without one */
     struct hk_heap *heap;
-    uint64_t zero[2];       /* a bit a class: the bin's blocks are zero but for their link */
-    uint32_t refills;       /* paces the slow-path clock */
-    uint8_t ended;          /* the thread's end has run: no heap for it any more */
+    uint64_t zero[2]; /* a bit a class: the bin's blocks are zero but for their link */
+    uint32_t refills; /* paces the slow-path clock */
+    uint8_t ended;    /* the thread's end has run: no heap for it any more */
 };
 /* Equals no owner word, nor a follower of one: local tests fail for a thread without a heap. */
 #define HK_ID_NONE ((uintptr_t)4)
@@ -41,9 +41,9 @@ struct hk_heap {
     struct hk_unit *queue[HK_CLASSES]; /* slabs awake: with free blocks or with room to link more */
     uint64_t handed[HK_CLASSES];       /* blocks ever put into bins */
     struct hk_outbox outbox[HK_OUTBOXES];
-    void *pending;            /* taken from the inbox, not yet freed */
+    void *pending; /* taken from the inbox, not yet freed */
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
-    uint32_t seq;             /* birth number, spreads outboxes */
+    uint32_t seq; /* birth number, spreads outboxes */
     _Atomic uint8_t busy;
     struct hk_heap *next_all; /* every heap, in order of birth; constant */
     struct hk_heap *next_parked;

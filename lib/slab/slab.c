@@ -20,8 +20,10 @@ static void enqueue(struct hk_heap *h, struct hk_unit *u)
 
 static void dequeue(struct hk_heap *h, struct hk_unit *u)
 {
-    if (u->prev) u->prev->next = u->next;
-    else h->queue[u->cls] = u->next;
+    if (u->prev)
+        u->prev->next = u->next;
+    else
+        h->queue[u->cls] = u->next;
     if (u->next) u->next->prev = u->prev;
     u->next = u->prev = NULL;
 }
@@ -32,7 +34,8 @@ static void set_owner(struct hk_unit *u, uintptr_t owner)
     atomic_store_explicit(&u->owner, owner, memory_order_relaxed);
     for (unsigned i = 1; i < n; i++) {
         u[i].follow = i;
-        atomic_store_explicit(&u[i].owner, owner ? owner | HK_OWNER_FOLLOW : 0, memory_order_relaxed);
+        atomic_store_explicit(&u[i].owner, owner ? owner | HK_OWNER_FOLLOW : 0,
+                              memory_order_relaxed);
     }
 }
 
@@ -170,7 +173,8 @@ void hk_slab_flush_bins(struct hk_heap *h)
             void *next = *(void **)p;
             struct hk_unit *u = hk_unit_of(p);
             h->handed[c]--;
-            hk_slab_free(h, hk_slab_head(u, atomic_load_explicit(&u->owner, memory_order_relaxed)), p);
+            hk_slab_free(h, hk_slab_head(u, atomic_load_explicit(&u->owner, memory_order_relaxed)),
+                         p);
             p = next;
         }
     }

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+# What: sizes of files and functions, the card at the top of each file, SPDX everywhere.
+# Why: small files with a card can be read one at a time.
+. "${HK_SRC:?}/tests/house/tap.sh"
+
+for f in lib/*/*.c lib/*/*.cc tests/*/*.c tests/*/*.cc; do
+    [ -f "$f" ] || continue
+    n=$(wc -l < "$f")
+    [ "$n" -le 500 ] || echo "$f has $n lines"
+done | check "source files have at most 500 lines"
+
+for f in lib/*/*.h include/*.h tests/*.h tests/*/*.h; do
+    [ -f "$f" ] || continue
+    n=$(wc -l < "$f")
+    [ "$n" -le 250 ] || echo "$f has $n lines"
+done | check "headers have at most 250 lines"
+
+# A function starts at a brace in column 1 and ends at the next closing one.
+awk '/^\{/ { start = FNR } /^\}/ { if (start && FNR - start > 61) print FILENAME ":" start ": " FNR - start - 1 " lines"; start = 0 }' \
+    lib/*/*.c lib/*/*.cc tests/*/*.c tests/*/*.cc | check "functions have at most 60 lines"
+
+for f in lib/*/*.[ch] lib/*/*.cc lib/*/*.def; do
+    head -n 1 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f: no SPDX line first"
+    card=$(awk 'FNR > 1 { print } /\*\// && FNR > 1 { exit }' "$f")
+    printf '%s\n' "$card" | grep -q 'What: ' || echo "$f: the card has no What"
+    printf '%s\n' "$card" | grep -q 'Why: ' || echo "$f: the card has no Why"
+    [ "$(printf '%s\n' "$card" | wc -l)" -le 40 ] || echo "$f: the card is longer than 40 lines"
+done | check "every file of the library opens with a card"
+
+for f in tests/*/*.c tests/*/*.sh tests/*.h include/*.h configure.ac Makefile.am lib/*.am tests/*.am bootstrap hakmem-run; do
+    head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f: no SPDX line"
+done | check "SPDX lines"
+
+grep -nE '\b(TODO|FIXME|XXX)\b' lib/*/*.[ch] include/*.h | check "no promises in the code"
+grep -nE '^[[:space:]]*#[[:space:]]*if 0' lib/*/*.[ch] tests/*/*.c | check "no dead code"
+finish

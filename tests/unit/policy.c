@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the fixed decisions stay within what the mechanisms rely on.
+ * Why: a wake threshold of 0 or of all blocks would break slabs, an extension of 0 would spin.
+ */
+#include "policy/policy.h"
+#include "hktest.h"
+
+int main(void)
+{
+    bool wake = true, extend = true;
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        uint32_t w = hk_policy_wake(hk_class_blocks(c)), e = hk_policy_extend(hk_class_bytes(c));
+        wake &= w >= 1 && w < hk_class_blocks(c);
+        extend &= e >= 1 && e <= hk_class_blocks(c);
+    }
+    hktest_ok(wake, "a slab wakes before it is empty, after at least one free");
+    hktest_ok(extend, "an extension links at least one block and no more than there are");
+    struct hk_purge_view v = {100, HK_PURGE_MIN_UNITS, 10000, 10000 - HK_PURGE_EVERY_MS};
+    HKTEST(hk_policy_purge_due(&v));
+    v.last_ms++;
+    hktest_ok(!hk_policy_purge_due(&v), "not too often");
+    v.last_ms = 0;
+    v.dirty_units = HK_PURGE_MIN_UNITS - 1;
+    hktest_ok(!hk_policy_purge_due(&v), "not for a trifle");
+    v.dirty_units = 50;
+    uint32_t few = hk_policy_purge_idle_ms(&v);
+    v.dirty_units = 500;
+    hktest_ok(hk_policy_purge_idle_ms(&v) < few, "sooner when much lies about");
+    return hktest_done();
+}

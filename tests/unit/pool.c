@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the pool under random runs, extensions, partial frees and purges, against a shadow map;
+ *   its own invariants checked as it goes.
+ * Why: a unit given out twice, or lost, is the worst that an allocator can do.
+ */
+#include <string.h>
+
+#include "core/pool.h"
+#include "hktest.h"
+
+#define SLOTS 300
+#define STEPS 30000
+
+static struct {
+    char *p;
+    size_t units;
+    unsigned char mark;
+} slot[SLOTS];
+static uint64_t seed = 42;
+
+static uint32_t rnd(uint32_t n)
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(seed >> 33) % n;
+}
+
+/* First and last byte of each unit carry the slot's mark. */
+static void stamp(unsigned i)
+{
+    for (size_t u = 0; u < slot[i].units; u++) {
+        slot[i].p[u * HK_UNIT_BYTES] = (char)slot[i].mark;
+        slot[i].p[(u + 1) * HK_UNIT_BYTES - 1] = (char)slot[i].mark;
+    }
+}
+
+static bool intact(unsigned i)
+{
+    for (size_t u = 0; u < slot[i].units; u++) {
+        if (slot[i].p[u * HK_UNIT_BYTES] != (char)slot[i].mark) return false;
+        if (slot[i].p[(u + 1) * HK_UNIT_BYTES - 1] != (char)slot[i].mark) return false;
+    }
+    return true;
+}
+
+static bool reads_zero(const char *p, size_t units)
+{
+    for (size_t u = 0; u < units; u++) {
+        if (p[u * HK_UNIT_BYTES] || p[(u + 1) * HK_UNIT_BYTES - 1]) return false;
+    }
+    return true;
+}
+
+static bool fill(unsigned i)
+{
+    bool clean;
+    size_t align = rnd(8) == 0 ? (size_t)1 << rnd(8) : 1;
+    slot[i].units = rnd(4) ? 1 + rnd(8) : 1 + rnd(100);
+    slot[i].p = hk_pool_alloc(slot[i].units, align, &clean);
+    slot[i].mark = (unsigned char)(1 + rnd(255));
+    if (!slot[i].p || (uintptr_t)slot[i].p % (align * HK_UNIT_BYTES)) return false;
+    if (clean && !reads_zero(slot[i].p, slot[i].units)) return false;
+    stamp(i);
+    return true;
+}
+
+static bool change(unsigned i)
+{
+    size_t more = 1 + rnd(40), less = rnd((uint32_t)slot[i].units);
+    bool clean;
+    if (rnd(2) && hk_pool_extend(slot[i].p, slot[i].units, more, &clean)) {
+        if (clean && !reads_zero(slot[i].p + slot[i].units * HK_UNIT_BYTES, more)) return false;
+        slot[i].units += more;
+    } else if (less) {
+        hk_pool_free(slot[i].p + (slot[i].units - less) * HK_UNIT_BYTES, less);
+        slot[i].units -= less;
+    }
+    stamp(i);
+    return true;
+}
+
+static bool storm(void)
+{
+    for (int step = 0; step < STEPS; step++) {
+        unsigned i = rnd(SLOTS);
+        if (!slot[i].p) {
+            if (!fill(i)) return false;
+        } else if (!intact(i)) {
+            return false;
+        } else if (rnd(4) == 0) {
+            if (!change(i)) return false;
+        } else {
+            hk_pool_free(slot[i].p, slot[i].units);
+            slot[i].p = NULL;
+        }
+        if (step % 1000 == 0) hk_pool_check();
+        if (step % 3000 == 0) hk_pool_purge(0);
+    }
+    return true;
+}
+
+int main(void)
+{
+    struct hk_pool_stats s;
+    if (!hk_map_init()) hktest_bail("no memory");
+    hktest_ok(storm(), "%d random steps, seed 42", STEPS);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        if (slot[i].p) hk_pool_free(slot[i].p, slot[i].units);
+    }
+    hktest_ok(hk_pool_check() > 0, "invariants hold at the end");
+    HKTEST(hk_pool_used_units() == 0);
+    hktest_ok(hk_pool_purge(0) > 0, "free memory goes back");
+    hk_pool_read_stats(&s);
+    HKTEST(s.dirty_free_bytes == 0 && s.used_bytes == 0 && s.purges > 0);
+    bool clean = false;
+    char *p = hk_pool_alloc(64, 1, &clean);
+    hktest_ok(p && clean && reads_zero(p, 64), "purged memory reads as zero and is known to");
+    hk_pool_free(p, 64);
+    hktest_ok(hk_pool_alloc((size_t)1 << 40, 1, &clean) == NULL, "an impossible size is refused");
+    hk_pool_check();
+    return hktest_done();
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: slabs through the front's fast paths: conservation, wake-up, release, zero knowledge.
+ * Why: capacity = free + live + cached, at every step, is what keeps a slab from being reused
+ *   while a block of it lives.
+ */
+#include <string.h>
+
+#include "core/pool.h"
+#include "front/fast.h"
+#include "hakmem.h"
+#include "hktest.h"
+
+#define BLOCKS 20000
+static unsigned char *block[BLOCKS];
+
+static bool fill_and_check(size_t n)
+{
+    for (int i = 0; i < BLOCKS / 8; i++) {
+        block[i] = hakmem_malloc(n);
+        if (!block[i] || (uintptr_t)block[i] % 16) return false;
+        memset(block[i], i & 255, n);
+    }
+    hk_front_check();
+    for (int i = 0; i < BLOCKS / 8; i++) {
+        for (size_t b = 0; b < n; b += n / 4 + 1) {
+            if (block[i][b] != (i & 255)) return false;
+        }
+    }
+    return true;
+}
+
+static void free_in_strides(void)
+{
+    for (int start = 0; start < 7; start++) {
+        for (int i = start; i < BLOCKS / 8; i += 7) {
+            hakmem_free(block[i]);
+            block[i] = NULL;
+        }
+        hk_front_check();
+    }
+}
+
+static bool calloc_is_zero(size_t n)
+{
+    for (int i = 0; i < 600; i++) {
+        block[i] = hakmem_calloc(1, n);
+        for (size_t b = 0; b < n; b++) {
+            if (block[i][b]) return false;
+        }
+        memset(block[i], 0xa5, n);
+        if (i % 3 == 0) {
+            hakmem_free(block[i]);
+            block[i] = hakmem_malloc(n);
+            memset(block[i], 0x5a, n);
+        }
+    }
+    for (int i = 0; i < 600; i++) hakmem_free(block[i]);
+    return true;
+}
+
+int main(void)
+{
+    static const size_t sizes[] = {1,    16,   17,   64,    100,   512,  1024,
+                                   1025, 3000, 5000, 12000, 20000, 32768};
+    bool good = true, zero = true;
+    for (unsigned i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        good &= fill_and_check(sizes[i]);
+        free_in_strides();
+        zero &= calloc_is_zero(sizes[i]);
+    }
+    hktest_ok(good, "blocks keep their bytes, slabs their books");
+    hktest_ok(zero, "calloc is zero whatever was there before");
+    hakmem_trim(0);
+    hk_front_check();
+    hktest_ok(hk_pool_used_units() == 0, "all freed and trimmed: no unit is left in a slab");
+    void *p = hakmem_malloc(0), *q = hakmem_malloc(0);
+    hktest_ok(p && q && p != q, "malloc(0) is a block");
+    hakmem_free(p);
+    hakmem_free(q);
+    return hktest_done();
+}
