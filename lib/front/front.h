@@ -38,8 +38,8 @@ void hk_heap_let_go(struct hk_heap *h);
 /* One block of class c for a thread that may have no heap. */
 void *hk_guest_alloc(unsigned c);
 
-/* Send p, a block of another heap's slab, home. h may be NULL: then without batching. */
-void hk_remote_free(struct hk_heap *h, void *p, uintptr_t owner, unsigned cls);
+/* Send p, a block of the foreign slab that u starts, home. h may be NULL: then without batching. */
+void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p);
 /* Everything under way from h leaves now. */
 void hk_remote_flush(struct hk_heap *h);
 /* Free what others sent to h, at most `blocks` of it. */

@@ -10,6 +10,8 @@
  *   previous holder did.
  * Locks: heaps_lock (lists), guest_lock (the guest heap).
  */
+#include <string.h>
+
 #include "core/pool.h"
 #include "front/fast.h"
 #include "os/lock.h"
@@ -62,7 +64,6 @@ void hk_heap_let_go(struct hk_heap *h)
         if (!atomic_load_explicit(&h->inbox, memory_order_seq_cst)) return;
         if (!hk_heap_seize(h)) return; /* another one drains it */
         hk_remote_drain(h, UINT32_MAX);
-        hk_slab_release_empty(h);
     }
 }
 
@@ -155,6 +156,7 @@ void *hk_guest_alloc(unsigned c)
     guest_thread->heap = guest;
     p = hk_bin_pop(guest_thread, c);
     if (!p && hk_slab_refill(guest, c)) p = hk_bin_pop(guest_thread, c);
+    guest->thread = NULL;
     hk_heap_let_go(guest);
     hk_lock_release(&guest_lock);
     return p;
@@ -213,9 +215,10 @@ static void orphan(struct hk_heap *h, bool torn)
     if (atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_BUSY) torn = true;
     if (atomic_load_explicit(&h->busy, memory_order_acquire)) torn = true;
     atomic_store_explicit(&h->busy, 0, memory_order_relaxed);
-    /* Its bins lie in a dead thread's memory: those blocks are leaked, as are its outboxes. */
-    for (unsigned i = 0; i < HK_OUTBOXES; i++)
-        h->outbox[i] = (struct hk_outbox){NULL, NULL, NULL, 0};
+    /* Its bins lie in a dead thread's memory: those blocks are leaked, as are its rings and
+     * outboxes. */
+    memset(h->ring, 0, sizeof h->ring);
+    memset(h->outbox, 0, sizeof h->outbox);
     h->thread = NULL;
     atomic_store_explicit(&h->state, torn ? HK_HEAP_LOST : HK_HEAP_PARKED, memory_order_relaxed);
 }

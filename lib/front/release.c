@@ -10,7 +10,7 @@
 #include "os/report.h"
 
 /* Record of a pointer that must be ours; what cannot be ours ends the program. */
-static struct hk_unit *owned(const void *p, const char *what, uintptr_t *owner)
+HK_INLINE struct hk_unit *owned(const void *p, const char *what, uintptr_t *owner)
 {
     struct hk_unit *u = hk_unit_of(p);
     *owner = u ? atomic_load_explicit(&u->owner, memory_order_relaxed) : HK_OWNER_NONE;
@@ -37,7 +37,7 @@ void hk_front_free(void *p)
     if (id == t->id)
         hk_slab_free(t->heap, u, p);
     else
-        hk_remote_free(t->heap, p, id, u->cls);
+        hk_remote_free(t->heap, u, p);
 }
 
 size_t hk_front_usable(const void *p)

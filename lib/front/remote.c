@@ -1,63 +1,113 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: frees of blocks that belong to another heap: gathered, sent as batches, taken in.
- * Why: one exchange on a foreign cache line per 32 KiB instead of one per block.
- * Ordering: R1 a batch is linked before it is pushed (release), and taken whole (acquire): a
+ * What: frees of blocks that belong to another heap: gathered, sent, taken in.
+ * Why: blocks of one slab travel as one segment, which its owner splices in by touching two of
+ *   them, and segments for one heap leave together: one exchange on a foreign line per 32 KiB.
+ * Format: a segment is a list of one slab's blocks, linked by their first words. The head's second
+ *   word holds tail and count; the tail's first word links to the next segment's head.
+ * Ordering: R1 a chain is linked before it is pushed (release), and taken whole (acquire): a
  *   stack that is only ever emptied whole has no ABA. R2 the sender looks at the owner's state
  * after its push, both seq_cst (O1 in heap.c): a parked heap's mail is drained by its sender. R3 a
- * block's owner may have changed on the way (its slab moved): the drainer sends it on. Threads:
- * outboxes belong to the holder of their heap; inboxes to all.
+ * slab's owner may have changed on the way (it was moved): the drainer sends it on. Threads: rings
+ * and outboxes belong to the holder of their heap; inboxes to all.
  */
 #include "front/fast.h"
 #include "os/report.h"
 #include "policy/policy.h"
 
-static void push(struct hk_heap *to, void *head, void *tail)
+#define COUNT_SHIFT 48 /* user addresses end at 2^47; a slab has at most 4096 blocks */
+
+static void seal(void *head, void *tail, uint32_t count)
+{
+    ((uintptr_t *)head)[1] = (uintptr_t)tail | (uintptr_t)count << COUNT_SHIFT;
+}
+
+static void *segment_tail(const void *head)
+{
+    return (void *)(((const uintptr_t *)head)[1] & (((uintptr_t)1 << COUNT_SHIFT) - 1));
+}
+
+static uint32_t segment_count(const void *head)
+{
+    return (uint32_t)(((const uintptr_t *)head)[1] >> COUNT_SHIFT);
+}
+
+/* last is the tail of the chain's last segment. */
+static void push(struct hk_heap *to, void *chain, void *last)
 {
     void *seen = atomic_load_explicit(&to->inbox, memory_order_relaxed);
     do {
-        *(void **)tail = seen;
-    } while (!atomic_compare_exchange_weak_explicit(&to->inbox, &seen, head, memory_order_seq_cst,
+        *(void **)last = seen;
+    } while (!atomic_compare_exchange_weak_explicit(&to->inbox, &seen, chain, memory_order_seq_cst,
                                                     memory_order_relaxed));
     if (HK_LIKELY(atomic_load_explicit(&to->state, memory_order_seq_cst) != HK_HEAP_PARKED)) return;
     if (!hk_heap_seize(to)) return;
     hk_remote_drain(to, UINT32_MAX);
-    hk_slab_release_empty(to);
     hk_heap_let_go(to);
+}
+
+static struct hk_heap *owner_of(const struct hk_unit *u)
+{
+    uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+    return (struct hk_heap *)(owner & ~HK_OWNER_FOLLOW);
 }
 
 static void send(struct hk_heap *h, struct hk_outbox *o)
 {
     struct hk_outbox out = *o;
-    /* Emptied first: draining a parked heap on the way may fill it again. */
     *o = (struct hk_outbox){NULL, NULL, NULL, 0};
     h->sent++;
-    if (out.to) push(out.to, out.head, out.tail);
+    push(out.to, out.chain, out.last);
 }
 
-void hk_remote_free(struct hk_heap *h, void *p, uintptr_t owner, unsigned cls)
+/* The ring's segment goes to its owner's outbox. */
+static void evict(struct hk_heap *h, struct hk_ring *r)
 {
-    struct hk_heap *to = (struct hk_heap *)(owner & ~HK_OWNER_FOLLOW);
-    if (HK_UNLIKELY(!h)) {
-        push(to, p, p);
-        return;
-    }
+    struct hk_heap *to = owner_of(r->slab);
     struct hk_outbox *o = &h->outbox[to->seq % HK_OUTBOXES];
     if (HK_UNLIKELY(o->to != to)) {
         if (o->to) send(h, o);
         o->to = to;
-        o->tail = p;
-        o->head = NULL;
-        o->bytes = 0;
+        o->last = r->tail;
     }
-    *(void **)p = o->head;
-    o->head = p;
-    o->bytes += (uint32_t)hk_class_bytes(cls);
+    seal(r->head, r->tail, r->count);
+    *(void **)r->tail = o->chain;
+    o->chain = r->head;
+    o->bytes += r->count * (uint32_t)hk_class_bytes(r->slab->cls);
+    r->slab = NULL;
     if (HK_UNLIKELY(o->bytes >= HK_REMOTE_BATCH_BYTES)) send(h, o);
+}
+
+static HK_NOINLINE void start_ring(struct hk_heap *h, struct hk_ring *r, struct hk_unit *u, void *p)
+{
+    uint32_t room = HK_REMOTE_BATCH_BYTES / (uint32_t)hk_class_bytes(u->cls);
+    if (r->slab) evict(h, r);
+    *r = (struct hk_ring){u, p, p, 1, room};
+    if (room <= 1) evict(h, r);
+}
+
+void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p)
+{
+    if (HK_UNLIKELY(!h)) {
+        seal(p, p, 1);
+        push(owner_of(u), p, p);
+        return;
+    }
+    struct hk_ring *r = &h->ring[(uintptr_t)u / sizeof *u % HK_RINGS];
+    if (HK_UNLIKELY(r->slab != u)) {
+        start_ring(h, r, u, p);
+        return;
+    }
+    *(void **)p = r->head;
+    r->head = p;
+    if (HK_UNLIKELY(++r->count >= r->room)) evict(h, r);
 }
 
 void hk_remote_flush(struct hk_heap *h)
 {
+    for (unsigned i = 0; i < HK_RINGS; i++) {
+        if (h->ring[i].slab) evict(h, &h->ring[i]);
+    }
     for (unsigned i = 0; i < HK_OUTBOXES; i++) {
         if (h->outbox[i].to) send(h, &h->outbox[i]);
     }
@@ -67,20 +117,25 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
 {
     uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    void *p = h->pending;
-    for (; blocks; blocks--) {
-        if (!p && !(p = atomic_exchange_explicit(&h->inbox, NULL, memory_order_acquire))) break;
-        void *next = *(void **)p;
-        struct hk_unit *u = hk_unit_of(p);
+    void *head = h->pending;
+    for (uint32_t n = 0; n < blocks;) {
+        if (!head) {
+            head = atomic_exchange_explicit(&h->inbox, NULL, memory_order_acquire);
+            if (!head) break;
+        }
+        void *tail = segment_tail(head), *next = *(void **)tail;
+        uint32_t count = segment_count(head);
+        struct hk_unit *u = hk_unit_of(head);
         uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
         if (next) __builtin_prefetch(next);
-        h->drained++;
+        n += count;
+        h->drained += count;
         if (HK_LIKELY((owner & ~HK_OWNER_FOLLOW) == hk_heap_id(h)))
-            hk_slab_free(h, hk_slab_head(u, owner), p);
+            hk_slab_splice(h, hk_slab_head(u, owner), head, tail, count);
         else
-            hk_remote_free(NULL, p, owner, 0); /* R3 */
-        p = next;
+            push(owner_of(u), head, tail); /* R3 */
+        head = next;
     }
-    h->pending = p;
+    h->pending = head;
     atomic_store_explicit(&h->busy, busy, memory_order_release);
 }

@@ -28,11 +28,19 @@ struct hk_thread {
 enum hk_heap_state { HK_HEAP_PARKED, HK_HEAP_BUSY, HK_HEAP_ATTACHED, HK_HEAP_LOST };
 
 #define HK_OUTBOXES 16u
+#define HK_RINGS    16u
 
-/* Frees on their way to one other heap. */
+/* Freed blocks of one foreign slab, gathered. */
+struct hk_ring {
+    struct hk_unit *slab; /* its first unit; NULL: the ring is empty */
+    void *head, *tail;
+    uint32_t count, room; /* blocks · blocks at which it leaves */
+};
+
+/* Segments on their way to one other heap. */
 struct hk_outbox {
     struct hk_heap *to;
-    void *head, *tail;
+    void *chain, *last; /* head of the newest segment · tail of the oldest */
     uint32_t bytes;
 };
 
@@ -40,6 +48,7 @@ struct hk_heap {
     struct hk_thread *thread; /* whose bins hold its cached blocks; never NULL while held */
     struct hk_unit *queue[HK_CLASSES]; /* slabs awake: with free blocks or with room to link more */
     uint64_t handed[HK_CLASSES];       /* blocks ever put into bins */
+    struct hk_ring ring[HK_RINGS];
     struct hk_outbox outbox[HK_OUTBOXES];
     void *pending; /* taken from the inbox, not yet freed */
     uint64_t drained, sent, refills, slabs_new, slabs_freed;

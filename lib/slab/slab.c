@@ -124,21 +124,46 @@ static void retire(struct hk_heap *h, struct hk_unit *u)
     slab_release(h, u);
 }
 
+/* Asleep until now, with `out` blocks still out. */
+static void wake(struct hk_heap *h, struct hk_unit *u, uint32_t out)
+{
+    u->asleep = 0;
+    u->needed = out;
+    enqueue(h, u);
+    /* The empty slab that the class kept for want of another. */
+    if (u->next && u->next->needed == 0) retire(h, u->next);
+}
+
+/* Keep the class's last slab with room, or the next malloc pays for a new one; not without a
+ * thread. */
+static void retire_if_empty(struct hk_heap *h, struct hk_unit *u)
+{
+    if (u->needed == 0 && (u->prev || u->next || !h->thread)) retire(h, u);
+}
+
 void hk_slab_event(struct hk_heap *h, struct hk_unit *u)
 {
     /* Only the holder writes busy; it may be set already, by a slow path around this free. */
     uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    if (u->asleep) {
-        u->asleep = 0;
-        u->needed = u->left;
-        enqueue(h, u);
-        /* The empty slab that the class kept for want of another. */
-        if (u->next && u->next->needed == 0) retire(h, u->next);
-    }
-    /* Keep the class's last slab with room, or the next malloc pays for a new one. */
-    if (u->needed == 0 && (u->prev || u->next)) retire(h, u);
+    if (u->asleep) wake(h, u, u->left);
+    retire_if_empty(h, u);
     atomic_store_explicit(&h->busy, busy, memory_order_release);
+}
+
+void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count)
+{
+    *(void **)tail = u->free;
+    u->free = head;
+    if (count < u->needed) {
+        u->needed -= count;
+        return;
+    }
+    if (u->asleep)
+        wake(h, u, u->left + u->needed - count);
+    else
+        u->needed -= count;
+    retire_if_empty(h, u);
 }
 
 bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c)

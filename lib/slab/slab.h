@@ -20,6 +20,8 @@ bool hk_slab_refill(struct hk_heap *h, unsigned c);
 bool hk_slab_refill_own(struct hk_heap *h, unsigned c);
 /* needed reached 0: wake the slab or give it back. u is the slab's first unit. */
 void hk_slab_event(struct hk_heap *h, struct hk_unit *u);
+/* Free a list of count blocks of slab u at once; its last block is tail. */
+void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count);
 /* Move one slab of class c with room from queue to queue: from is held by the caller too. */
 bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c);
 /* Give back every slab that is empty. */
