@@ -65,9 +65,8 @@ static uintptr_t place(uintptr_t from, uintptr_t range)
     return from + ((hk_sys_random() * HK_CHUNK_BYTES) & (range - 1) & ~(HK_CHUNK_BYTES - 1));
 }
 
-bool hk_map_init(void)
+static bool choose_window(void)
 {
-    if (hk_window.base) return true;
     /* Far from executables (85 TiB), libraries (127 TiB) and the habits of language runtimes. */
     if (try_window(place(32 * HK_TIB, 16 * HK_TIB))) return true;
     /* valgrind ends at 16 TiB. */
@@ -81,6 +80,17 @@ bool hk_map_init(void)
         if (w < (uintptr_t)probe && w > HK_GIB && try_window(w)) return true;
     }
     return false;
+}
+
+bool hk_map_init(void)
+{
+    static _Atomic bool ready;
+    if (HK_LIKELY(atomic_load_explicit(&ready, memory_order_acquire))) return true;
+    hk_lock_acquire(&grow_lock);
+    bool done = hk_window.base || choose_window();
+    atomic_store_explicit(&ready, done, memory_order_release);
+    hk_lock_release(&grow_lock);
+    return done;
 }
 
 struct hk_chunk *hk_chunk_at(size_t index)
@@ -178,7 +188,7 @@ void *hk_map_grow(size_t chunks, size_t *got)
 
 void *hk_meta_alloc(size_t bytes)
 {
-    bytes = hk_align_up(bytes, HK_LINE_BYTES);
+    bytes = hk_align_up(bytes, 2 * HK_LINE_BYTES); /* no two owners share a prefetched pair */
     HK_CHECK(bytes <= META_BYTES, NULL);
     hk_lock_acquire(&meta_lock);
     if (meta_room < bytes) {

@@ -103,7 +103,7 @@ bool hk_map_init(void);
  * mapped. NULL if refused; nothing is lost then.
  */
 void *hk_map_grow(size_t chunks, size_t *got);
-/* Metadata, zeroed, 64-byte aligned, never freed; NULL if refused. */
+/* Metadata, zeroed, 128-byte aligned, never freed; NULL if refused. */
 void *hk_meta_alloc(size_t bytes);
 /* In the child of fork, before any other call here: locks anew. */
 void hk_map_fork_child(void);

@@ -33,7 +33,7 @@ void hk_front_tick(void)
 static bool refill(struct hk_thread *t, unsigned c)
 {
     struct hk_heap *h = t->heap;
-    if (HK_UNLIKELY(atomic_load_explicit(&hk_forking, memory_order_relaxed))) hk_fork_courtesy();
+    hk_fork_courtesy();
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     if (hk_remote_waiting(h)) hk_remote_drain(h, HK_DRAIN_BLOCKS);
     bool got = hk_slab_refill_own(h, c);
@@ -62,6 +62,7 @@ static HK_NOINLINE void *slab_alloc(unsigned c)
 static void *large_alloc(size_t n, size_t align, bool zero)
 {
     if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
+    hk_fork_courtesy();
     hk_front_tick();
     void *p = hk_large_alloc(n, align, zero);
     if (HK_UNLIKELY(!p) && hk_thread.heap) {

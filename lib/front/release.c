@@ -7,6 +7,7 @@
 
 #include "front/fast.h"
 #include "large/large.h"
+#include "os/lock.h"
 #include "os/report.h"
 
 /* Record of a pointer that must be ours; what cannot be ours ends the program. */
@@ -26,6 +27,7 @@ void hk_front_free(void *p)
     if (!p) return;
     struct hk_unit *u = owned(p, "free of an invalid pointer", &owner);
     if (owner == HK_OWNER_RUN) {
+        hk_fork_courtesy();
         hk_large_free(u, p);
         hk_front_tick();
         return;

@@ -46,7 +46,7 @@ void hk_unlock_slow(struct hk_lock *l)
     hk_sys_wake(&l->word, 1);
 }
 
-void hk_fork_courtesy(void)
+void hk_fork_courtesy_slow(void)
 {
     uint32_t n = atomic_load_explicit(&hk_forking, memory_order_relaxed);
     if (!n || i_am_forking) return;

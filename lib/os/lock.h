@@ -6,10 +6,10 @@
  * Invariants: locks are taken in rising rank; none is held over a call that can block for long,
  *   nor over a user callback, nor across fork.
  * Threads: all. A waiter spins briefly, then sleeps in the kernel.
- * Fork: while a fork is under way (hk_fork_begin … hk_fork_end) whoever is about to enter a
- *   critical section first waits a bounded time, so that the child most likely finds every lock
- *   free. Nobody waits without bound: a holder of a stdio lock may be among them, and the forking
- *   thread waits for that lock inside the C library.
+ * Fork: while a fork is under way (hk_fork_begin … hk_fork_end) whoever enters a slow path first
+ *   waits a bounded time, holding nothing, so that the child most likely finds every lock free.
+ *   Nobody waits without bound: a holder of a stdio lock may be among them, and the forking thread
+ *   waits for that lock inside the C library.
  */
 #ifndef HK_OS_LOCK_H
 #define HK_OS_LOCK_H
@@ -43,7 +43,7 @@ extern _Atomic uint32_t hk_forking; /* threads inside fork now */
 
 void hk_lock_slow(struct hk_lock *l);
 void hk_unlock_slow(struct hk_lock *l);
-void hk_fork_courtesy(void);
+void hk_fork_courtesy_slow(void);
 void hk_fork_begin(void);
 void hk_fork_end(void);   /* in the parent */
 void hk_fork_child(void); /* in the child: nobody forks there */
@@ -64,6 +64,13 @@ HK_INLINE void hk_rank_pop(const struct hk_lock *l HK_UNUSED)
 }
 #endif
 
+/* At the door of a slow path, before anything is held. */
+HK_INLINE void hk_fork_courtesy(void)
+{
+    if (HK_UNLIKELY(atomic_load_explicit(&hk_forking, memory_order_relaxed)))
+        hk_fork_courtesy_slow();
+}
+
 HK_INLINE bool hk_lock_try(struct hk_lock *l)
 {
     uint32_t zero = 0;
@@ -76,7 +83,6 @@ HK_INLINE bool hk_lock_try(struct hk_lock *l)
 HK_INLINE void hk_lock_acquire(struct hk_lock *l)
 {
     uint32_t zero = 0;
-    if (HK_UNLIKELY(atomic_load_explicit(&hk_forking, memory_order_relaxed))) hk_fork_courtesy();
     if (HK_UNLIKELY(!atomic_compare_exchange_strong_explicit(
             &l->word, &zero, 1, memory_order_acquire, memory_order_relaxed)))
         hk_lock_slow(l);
