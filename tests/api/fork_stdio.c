@@ -4,14 +4,14 @@
  * Why: fork takes the stream list's lock after the prepare handlers have run. An allocator that
  *   holds its locks over fork then waits for a flusher, who waits for a stream's owner, who waits
  *   in malloc for the allocator: the parent hangs. Measured on several allocators.
- * Usage: fork_stdio [FORKS], or HK_FORKS; 300 by default.
+ * Usage: fork_stdio [FORKS], or HK_FORKS; 2000 by default.
  */
 #include "support.h"
 
 #include <pthread.h>
 #include <signal.h>
 
-#define FORKS_DEFAULT 300
+#define FORKS_DEFAULT 2000
 #define HANG_SECONDS  60u
 #define STREAMS       2
 /* stdio's locks are unfair: without a pause somebody starves, on any malloc. */
