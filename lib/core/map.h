@@ -36,7 +36,10 @@ struct hk_unit {
     uint32_t left;           /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
     uint32_t follow;         /* continuation units: distance to the first, units */
     struct hk_unit *next, *prev; /* class queue of the owning heap */
-    size_t run_units;            /* runs: length, units */
+    union {
+        size_t run_units; /* runs: length, units */
+        void *purged;     /* slabs: list head when its blocks' pages last went back */
+    };
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_unit) == HK_LINE_BYTES, "one record, one line");
 

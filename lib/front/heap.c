@@ -28,8 +28,8 @@ static _Atomic(struct hk_heap *) all; /* newest first; next_all is constant */
 static struct hk_heap *parked;        /* under heaps_lock; some may be BUSY */
 static _Atomic uint32_t parked_count;
 static uint32_t births;
-static struct hk_heap *guest; /* serves threads at their end, under guest_lock */
-static struct hk_thread *guest_thread;
+static _Atomic(struct hk_heap *) guest; /* serves threads at their end, under guest_lock */
+static struct hk_thread *guest_thread;  /* its bins; set before guest is */
 
 struct hk_heap *hk_heap_first(void)
 {
@@ -138,56 +138,67 @@ bool hk_heap_steal(struct hk_heap *h, unsigned c)
     return got;
 }
 
+static struct hk_heap *guest_heap(void)
+{
+    struct hk_heap *h = atomic_load_explicit(&guest, memory_order_acquire);
+    if (HK_LIKELY(h != NULL)) return h;
+    hk_lock_acquire(&heaps_lock);
+    h = atomic_load_explicit(&guest, memory_order_relaxed);
+    if (!h && hk_map_init()) {
+        if (!guest_thread) guest_thread = hk_meta_alloc(sizeof *guest_thread);
+        if (guest_thread) h = heap_new(HK_HEAP_PARKED);
+        atomic_store_explicit(&guest, h, memory_order_release);
+    }
+    hk_lock_release(&heaps_lock);
+    return h;
+}
+
 void *hk_guest_alloc(unsigned c)
 {
-    void *p = NULL;
-    if (!guest_thread) { /* racing threads make two at worst; the second is a few lost lines */
-        struct hk_thread *t = hk_map_init() ? hk_meta_alloc(sizeof *t) : NULL;
-        if (!t) return NULL;
-        hk_lock_acquire(&heaps_lock);
-        if (!guest) guest = heap_new(HK_HEAP_PARKED);
-        hk_lock_release(&heaps_lock);
-        if (!guest) return NULL;
-        guest_thread = t;
-    }
+    struct hk_heap *h = guest_heap();
+    if (!h) return NULL;
     hk_lock_acquire(&guest_lock);
-    while (!hk_heap_seize(guest)) hk_sys_yield(); /* a sender drains it for a moment */
-    guest->thread = guest_thread;
-    guest_thread->heap = guest;
-    p = hk_bin_pop(guest_thread, c);
-    if (!p && hk_slab_refill(guest, c)) p = hk_bin_pop(guest_thread, c);
-    guest->thread = NULL;
-    hk_heap_let_go(guest);
+    while (!hk_heap_seize(h)) hk_sys_yield(); /* a sender drains it for a moment */
+    h->thread = guest_thread;
+    void *p = hk_bin_pop(guest_thread, c);
+    if (!p && hk_slab_refill(h, c)) p = hk_bin_pop(guest_thread, c);
+    h->thread = NULL;
+    hk_heap_let_go(h);
     hk_lock_release(&guest_lock);
     return p;
 }
 
-/* Empty slabs of parked heaps, wherever they are not in use just now. */
-static void trim_parked(void)
+size_t hk_heap_purge_parked(void)
 {
-    hk_lock_acquire(&heaps_lock);
-    for (struct hk_heap *h = parked; h; h = h->next_parked) {
+    size_t got = 0;
+    /* The list only grows and heaps stay: no lock is held over the kernel's work. */
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
         if (!hk_heap_seize(h)) continue;
+        atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_release_empty(h);
+        got += hk_slab_purge(h);
+        atomic_store_explicit(&h->busy, 0, memory_order_release);
         hk_heap_let_go(h);
     }
-    hk_lock_release(&heaps_lock);
+    return got;
 }
 
 size_t hk_front_trim(void)
 {
     struct hk_heap *h = hk_thread.heap;
+    size_t got = 0;
     if (h) {
         atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
         hk_remote_flush(h);
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_flush_bins(h);
         hk_slab_release_empty(h);
+        got = hk_slab_purge(h);
         atomic_store_explicit(&h->busy, 0, memory_order_release);
     }
-    trim_parked();
-    return hk_pool_purge(0);
+    got += hk_heap_purge_parked();
+    return got + hk_pool_purge(0);
 }
 
 /* ---- fork ---- */

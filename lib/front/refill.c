@@ -27,6 +27,7 @@ void hk_front_tick(void)
     if (!atomic_compare_exchange_strong_explicit(&last_purge_ms, &v.last_ms, v.now_ms,
                                                  memory_order_relaxed, memory_order_relaxed))
         return;
+    hk_heap_purge_parked();
     hk_pool_purge(hk_policy_purge_idle_ms(&v));
 }
 

@@ -5,9 +5,14 @@
  */
 #include "slab/slab.h"
 
+#include <string.h>
+
 #include "core/pool.h"
 #include "os/report.h"
+#include "os/sys.h"
 #include "policy/policy.h"
+
+#define PURGE_BLOCK_MIN (8 * HK_KIB) /* below, too few pages a call */
 
 static void enqueue(struct hk_heap *h, struct hk_unit *u)
 {
@@ -46,7 +51,7 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     if (!p) return false;
     struct hk_unit *u = hk_unit_of(p);
     u->cls = (uint16_t)c;
-    u->free = NULL;
+    u->free = u->purged = NULL;
     u->needed = u->left = u->linked = 0;
     u->asleep = 0;
     u->clean = clean;
@@ -91,7 +96,7 @@ static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
         list = extend(u, &n);
         if (u->clean) t->zero[c / 64] |= bit;
     }
-    u->free = NULL;
+    u->free = u->purged = NULL;
     h->handed[c] += n;
     h->refills++;
     t->bin[c] = list;
@@ -186,6 +191,51 @@ void hk_slab_release_empty(struct hk_heap *h)
             slab_release(h, u);
         }
     }
+}
+
+/* Whole pages inside [from, to), given back; bytes. */
+static size_t purge_pages(char *from, char *to)
+{
+    size_t page = hk_sys_page_bytes();
+    char *first = (char *)hk_align_up((uintptr_t)from, page);
+    char *last = (char *)((uintptr_t)to & ~(page - 1));
+    if (last <= first || !hk_sys_purge(first, (size_t)(last - first))) return 0;
+    return (size_t)(last - first);
+}
+
+/* The part of a slab that was never linked: zero from then on, so its blocks are known to be. */
+static size_t purge_unlinked(struct hk_unit *u)
+{
+    size_t page = hk_sys_page_bytes();
+    char *from = hk_unit_addr(u) + hk_class_bytes(u->cls) * u->linked;
+    char *to = hk_unit_addr(u) + hk_class_units(u->cls) * HK_UNIT_BYTES;
+    if (u->clean || u->linked == u->blocks) return 0;
+    size_t got = purge_pages(from, to);
+    if (!got) return 0;
+    memset(from, 0, (size_t)(-(uintptr_t)from & (page - 1)));
+    u->clean = 1;
+    return got;
+}
+
+/* Free blocks of several pages keep the page of their link. A list walked once stays marked. */
+static size_t purge_blocks(struct hk_unit *u)
+{
+    size_t size = hk_class_bytes(u->cls), got = 0;
+    if (size < PURGE_BLOCK_MIN || u->free == u->purged) return 0;
+    for (char *p = u->free; p && p != (char *)u->purged; p = *(char **)p)
+        got += purge_pages(p + 2 * sizeof(void *), p + size);
+    u->purged = u->free;
+    return got;
+}
+
+size_t hk_slab_purge(struct hk_heap *h)
+{
+    size_t got = 0;
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        for (struct hk_unit *u = h->queue[c]; u; u = u->next)
+            got += purge_unlinked(u) + purge_blocks(u);
+    }
+    return got;
 }
 
 void hk_slab_flush_bins(struct hk_heap *h)

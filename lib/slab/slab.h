@@ -26,6 +26,8 @@ void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail
 bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c);
 /* Give back every slab that is empty. */
 void hk_slab_release_empty(struct hk_heap *h);
+/* Return to the kernel the pages of slabs with room that hold no block and no link; bytes. */
+size_t hk_slab_purge(struct hk_heap *h);
 /* Blocks in the bins return to their slabs. */
 void hk_slab_flush_bins(struct hk_heap *h);
 /* Walk the queues and abort on a broken invariant; blocks free in them. For tests. */

@@ -22,7 +22,7 @@
 #define PAGE          ((size_t)4096)
 #define FORK_PAUSE_US 100000
 #define HANG_SECONDS  120u
-#define KEEP_ONE_IN   10 /* blocks that stay live at the end */
+#define KEPT_BYTES    (32 * T_MIB) /* of blocks stay live at the end */
 #define RSS_SLACK     (16 * T_MIB)
 
 /* A block and what it must contain. Guarded by its lock; a forked child skips locked boxes. */
@@ -265,11 +265,14 @@ static void memory_comes_back(void)
 {
     const char *judge = getenv("HK_STRESS_RSS");
     uint64_t seed = run_seed;
+    size_t kept = 0;
     for (size_t i = 0; i < BOXES; i++) {
         if (!box[i].p) continue;
-        if (t_random(&seed) % KEEP_ONE_IN != 0)
+        kept += box[i].n;
+        if (kept > KEPT_BYTES) {
+            kept -= box[i].n;
             empty_box(&box[i]);
-        else
+        } else
             T_EXPECT(marked(&box[i], box[i].p, box[i].n), "block of %zu bytes", box[i].n);
     }
     for (double end = t_now() + 1; t_now() < end; usleep(1000)) /* light use */

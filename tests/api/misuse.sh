@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+# What: each misuse that is caught ends the program with its message; each wrong variable costs a line.
+# Why: a message is only worth something if it comes, on fd 2, before anything else happens.
+. "${HK_SRC:?}/tests/api/tap.sh"
+build die <<'C'
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+static char data[64];
+int main(int argc, char **argv)
+{
+    char local[64], *big = malloc(300000), *tiny = malloc(10), **volatile p = &big;
+    void (*volatile give)(void *) = free;
+    if (argc < 2) return 7;
+    free(tiny);
+    if (!strcmp(argv[1], "stack")) give(local + 16);
+    if (!strcmp(argv[1], "static")) give(data);
+    if (!strcmp(argv[1], "wild")) give((void *)0x123456789ab0);
+    if (!strcmp(argv[1], "kernel")) give((void *)0xffff800000001000);
+    if (!strcmp(argv[1], "interior")) give(*p + 16);
+    if (!strcmp(argv[1], "interior-far")) give(*p + 200000);
+    if (!strcmp(argv[1], "double-large")) give(*p), give(*p);
+    if (!strcmp(argv[1], "realloc-stack")) return realloc(local, 100) != 0;
+    if (!strcmp(argv[1], "usable")) return malloc_usable_size(local) != 0;
+    return 0;
+}
+C
+for what in stack static wild kernel interior interior-far double-large; do
+    err=$(LD_PRELOAD=$lib "$dir/die" $what 2>&1 >/dev/null)
+    status=$?
+    [ $status = 134 ] && [[ $err == "hakmem: free of an invalid pointer: 0x"* ]]
+    result $? "free, $what: status $status, ${err:-nothing said}"
+done
+err=$(LD_PRELOAD=$lib "$dir/die" realloc-stack 2>&1)
+[ $? = 134 ] && [[ $err == "hakmem: realloc of an invalid pointer: 0x"* ]]
+result $? "realloc: $err"
+LD_PRELOAD=$lib "$dir/die" usable
+same "malloc_usable_size of what is not ours is 0" $? 0
+
+said() { env "$@" LD_PRELOAD="$lib" "$dir/die" 2>&1; }
+same "a clean start says nothing" "$(said A=1)" ""
+same "unknown variable" "$(said HAKMEM_FOO=1)" "hakmem: unknown variable, ignored: HAKMEM_FOO=1"
+same "bad value" "$(said HAKMEM_STATS=2)" "hakmem: bad value, the default is used: HAKMEM_STATS=2"
+said HAKMEM_FOO=1 > /dev/null
+same "the program's status is its own" $? 7
+said HAKMEM_FOO=1 HAKMEM_STRICT=1 | grep -q "HAKMEM_STRICT is set: stopping"
+result $? "HAKMEM_STRICT says why it stops"
+said HAKMEM_FOO=1 HAKMEM_STRICT=1 > /dev/null
+same "and stops" $? 1
+said HAKMEM_STATS=1 | grep -q '^system calls by hakmem'
+result $? "HAKMEM_STATS writes to fd 2"
+same "HAKMEM_STATS_FILE keeps fd 2 clean" "$(said HAKMEM_STATS=1 HAKMEM_STATS_FILE="$dir/stats")" ""
+grep -q '^allocations, tiny' "$dir/stats"
+result $? "and has the statistics"
+finish
