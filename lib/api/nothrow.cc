@@ -14,7 +14,8 @@ extern "C" __attribute__((visibility("hidden"))) void *hk_new_retry_nothrow(size
 __asm__(".weak __cxa_begin_catch\n"
         ".weak __cxa_end_catch\n"
         ".weak __gxx_personality_v0\n"
-        ".weak _Unwind_Resume\n");
+        ".weak _Unwind_Resume\n"
+        ".weak _ZSt9terminatev\n");
 
 void *hk_new_retry_nothrow(size_t n, size_t align) noexcept
 {
