@@ -192,7 +192,7 @@ void failure_throws()
         EXPECT(throws_bad_alloc([n] { return ::operator new (opaque(n), std::align_val_t{64}); }));
         EXPECT(throws_bad_alloc([n] { return ::operator new[](n, std::align_val_t{4096}); }));
     }
-    EXPECT(throws_bad_alloc([] { return &std::string(opaque(SIZE_MAX / 4), 'x')[0]; }));
+    EXPECT(throws_bad_alloc([] { return (*new std::string(opaque(SIZE_MAX / 4), 'x')).data(); }));
     std::unique_ptr<int> p(new int(5));
     EXPECT(*p == 5);
 }
