@@ -9,15 +9,22 @@
 #include "large/large.h"
 #include "os/lock.h"
 #include "os/report.h"
+#include "os/sys.h"
 
-/* Record of a pointer that must be ours; what cannot be ours ends the program. */
-HK_INLINE struct hk_unit *owned(const void *p, const char *what, uintptr_t *owner)
+/* Record of p, and its owner word; HK_OWNER_NONE if p cannot be a block of ours. */
+HK_INLINE struct hk_unit *find(const void *p, uintptr_t *owner)
 {
     struct hk_unit *u = hk_unit_of(p);
     *owner = u ? atomic_load_explicit(&u->owner, memory_order_relaxed) : HK_OWNER_NONE;
-    if (HK_UNLIKELY(*owner == HK_OWNER_NONE)) hk_die(what, p);
-    if (*owner == HK_OWNER_RUN && HK_UNLIKELY(p != hk_unit_addr(u))) hk_die(what, p);
+    if (*owner == HK_OWNER_RUN && HK_UNLIKELY(p != hk_unit_addr(u))) *owner = HK_OWNER_NONE;
     return u;
+}
+
+/* What is neither ours nor the C library's ends the program. */
+static HK_COLD void free_foreign(void *p)
+{
+    if (!hk_sys_libc_owns(p)) hk_die("free of an invalid pointer", p);
+    hk_sys_libc_free(p);
 }
 
 void hk_front_free(void *p)
@@ -25,7 +32,11 @@ void hk_front_free(void *p)
     struct hk_thread *t = &hk_thread;
     uintptr_t owner;
     if (!p) return;
-    struct hk_unit *u = owned(p, "free of an invalid pointer", &owner);
+    struct hk_unit *u = find(p, &owner);
+    if (HK_UNLIKELY(owner == HK_OWNER_NONE)) {
+        free_foreign(p);
+        return;
+    }
     if (owner == HK_OWNER_RUN) {
         hk_fork_courtesy();
         hk_large_free(u, p);
@@ -34,7 +45,7 @@ void hk_front_free(void *p)
     }
     u = hk_slab_head(u, owner);
     uintptr_t id = owner & ~HK_OWNER_FOLLOW;
-    /* A thread that only frees needs a heap too, for its outboxes; it may get the very owner. */
+    /* A thread that only frees needs a heap too, for its rings; it may get the very owner. */
     if (HK_UNLIKELY(!t->heap && id != t->id)) hk_heap_attach(t);
     if (id == t->id)
         hk_slab_free(t->heap, u, p);
@@ -61,7 +72,11 @@ void *hk_front_realloc(void *p, size_t n)
 {
     uintptr_t owner;
     if (!p) return hk_front_alloc(n);
-    struct hk_unit *u = owned(p, "realloc of an invalid pointer", &owner);
+    struct hk_unit *u = find(p, &owner);
+    if (HK_UNLIKELY(owner == HK_OWNER_NONE)) {
+        if (!hk_sys_libc_owns(p)) hk_die("realloc of an invalid pointer", p);
+        return hk_sys_libc_realloc(p, n);
+    }
     size_t have;
     if (owner == HK_OWNER_RUN) {
         have = hk_large_bytes(u);

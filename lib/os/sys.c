@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <string.h>
@@ -144,6 +145,43 @@ uint64_t hk_sys_random(void)
 bool hk_sys_secure(void)
 {
     return getauxval(AT_SECURE) != 0;
+}
+
+/* Where the C library keeps the program break; reading it costs no call. */
+extern void *__curbrk __attribute__((weak));
+extern void __libc_free(void *p) __attribute__((weak));
+extern void *__libc_realloc(void *p, size_t n) __attribute__((weak));
+
+/* End of the program's own image, below which the heap at the break cannot start. */
+static uintptr_t image_end(void)
+{
+    const ElfW(Phdr) *ph = (const ElfW(Phdr) *)getauxval(AT_PHDR);
+    size_t n = getauxval(AT_PHNUM);
+    uintptr_t bias = 0, end = 0;
+    for (size_t i = 0; ph && i < n; i++) {
+        if (ph[i].p_type == PT_PHDR) bias = (uintptr_t)ph - ph[i].p_vaddr;
+        if (ph[i].p_type == PT_LOAD && ph[i].p_vaddr + ph[i].p_memsz > end)
+            end = ph[i].p_vaddr + ph[i].p_memsz;
+    }
+    return end ? bias + end : UINTPTR_MAX;
+}
+
+bool hk_sys_libc_owns(const void *p)
+{
+    if (!&__curbrk || !__libc_free || !__libc_realloc) return false;
+    return (uintptr_t)p < (uintptr_t)__curbrk && (uintptr_t)p >= image_end();
+}
+
+void hk_sys_libc_free(void *p)
+{
+    int saved = errno;
+    __libc_free(p);
+    errno = saved;
+}
+
+void *hk_sys_libc_realloc(void *p, size_t n)
+{
+    return __libc_realloc(p, n);
 }
 
 size_t hk_sys_resident_bytes(void)

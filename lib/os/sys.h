@@ -47,6 +47,13 @@ void hk_sys_write(int fd, const char *buf, size_t len);
 uint64_t hk_sys_random(void);
 /* True in a setuid, setgid or file-capability program. */
 bool hk_sys_secure(void);
+/*
+ * The C library's own malloc, for pointers that come from it all the same (a plugin opened with
+ * RTLD_DEEPBIND, a direct call of __libc_malloc). True if p lies in its heap at the program break.
+ */
+bool hk_sys_libc_owns(const void *p);
+void hk_sys_libc_free(void *p);
+void *hk_sys_libc_realloc(void *p, size_t n);
 /* Resident bytes of the process now (reads /proc; 0 if unknown) and at its peak. */
 size_t hk_sys_resident_bytes(void);
 size_t hk_sys_peak_bytes(void);

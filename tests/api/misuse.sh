@@ -37,6 +37,26 @@ result $? "realloc: $err"
 LD_PRELOAD=$lib "$dir/die" usable
 same "malloc_usable_size of what is not ours is 0" $? 0
 
+build foreign <<'C'
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+extern void *__libc_malloc(size_t);
+int main(void)
+{
+    char *p = __libc_malloc(100), *q = __libc_malloc(1000);
+    strcpy(p, "from the C library");
+    p = realloc(p, 5000);
+    errno = 77;
+    free(q);
+    if (errno != 77 || strcmp(p, "from the C library")) return 1;
+    free(p);
+    return 0;
+}
+C
+LD_PRELOAD=$lib "$dir/foreign"
+same "blocks of the C library's own malloc go back to it" $? 0
+
 said() { env "$@" LD_PRELOAD="$lib" "$dir/die" 2>&1; }
 same "a clean start says nothing" "$(said A=1)" ""
 same "unknown variable" "$(said HAKMEM_FOO=1)" "hakmem: unknown variable, ignored: HAKMEM_FOO=1"
