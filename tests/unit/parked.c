@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the hand-over protocol step by step: mail to a parked heap, to one that is held, to a slab
+ *   that moved; segments longer than a sleeping slab waits for.
+ * Why: under load these meet by chance; here each happens for certain.
+ */
+#include <pthread.h>
+#include <string.h>
+
+#include "core/pool.h"
+#include "front/fast.h"
+#include "hakmem.h"
+#include "hktest.h"
+
+#define SIZE   ((size_t)1024)
+#define BLOCKS 320 /* five slabs of 64 */
+static char *block[BLOCKS];
+static struct hk_heap *theirs;
+
+static void *allocate(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < BLOCKS; i++) {
+        block[i] = hakmem_malloc(SIZE);
+        memset(block[i], i, SIZE);
+    }
+    theirs = hk_thread.heap;
+    return NULL;
+}
+
+static void *free_half(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i % 64 < 32) hakmem_free(block[i]);
+    }
+    return NULL;
+}
+
+static void in_thread(void *(*f)(void *))
+{
+    pthread_t t;
+    if (pthread_create(&t, NULL, f, NULL)) hktest_bail("no thread");
+    pthread_join(t, NULL);
+}
+
+static bool mail(const struct hk_heap *h)
+{
+    return atomic_load(&h->inbox) != NULL;
+}
+
+/* The sender itself drains the heap of an ended thread: nothing waits for a thread to come. */
+static void to_parked(struct hk_heap *mine)
+{
+    size_t before = hk_pool_used_units();
+    in_thread(allocate);
+    hktest_ok(theirs != mine && atomic_load(&theirs->state) == HK_HEAP_PARKED,
+              "an ended thread parks");
+    hktest_ok(hk_pool_used_units() >= before + 5, "its blocks live");
+    for (int i = 0; i < BLOCKS; i++) hakmem_free(block[i]);
+    hk_remote_flush(mine);
+    hktest_ok(!mail(theirs) && hk_pool_used_units() == before,
+              "mail to a parked heap is drained by its sender");
+}
+
+/* While somebody holds the heap, mail waits, and whoever lets go takes it. */
+static void to_held(struct hk_heap *mine)
+{
+    size_t before = hk_pool_used_units();
+    in_thread(allocate);
+    HKTEST(hk_heap_seize(theirs));
+    for (int i = 0; i < BLOCKS; i++) hakmem_free(block[i]);
+    hk_remote_flush(mine);
+    hktest_ok(mail(theirs), "mail to a held heap waits");
+    hk_heap_let_go(theirs);
+    hktest_ok(!mail(theirs) && hk_pool_used_units() == before, "and is drained by who lets go");
+}
+
+/* A slab changes its owner while blocks of it are under way. */
+static void to_moved(struct hk_heap *mine)
+{
+    in_thread(allocate);
+    /* 16 frees wake the first slab, so that it is on the queue and can be moved. */
+    for (int i = 0; i < 16; i++) hakmem_free(block[i]);
+    hk_remote_flush(mine);
+    HKTEST(hk_heap_seize(theirs));
+    for (int i = 16; i < 64; i++) hakmem_free(block[i]);
+    hk_remote_flush(mine);
+    hktest_ok(hk_slab_move(mine, theirs, hk_tiny_class(SIZE)), "a slab with room moves");
+    hktest_ok(hk_unit_of(block[20])->owner == hk_heap_id(mine), "and is ours");
+    uint64_t drained = mine->drained;
+    hk_heap_let_go(theirs);
+    hk_remote_drain(mine, UINT32_MAX);
+    hktest_ok(mine->drained - drained == 48, "its mail follows: %d blocks",
+              (int)(mine->drained - drained));
+    hk_front_check();
+    for (int i = 64; i < BLOCKS; i++) hakmem_free(block[i]);
+    hk_remote_flush(mine);
+}
+
+/* Segments of 32 blocks reach slabs that wake after 16. */
+static void long_segments(struct hk_heap *mine)
+{
+    allocate(NULL);
+    in_thread(free_half);
+    hk_remote_drain(mine, UINT32_MAX);
+    hk_front_check();
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i % 64 >= 32) hakmem_free(block[i]);
+    }
+    hk_front_check();
+    hakmem_trim(0);
+    hktest_ok(hk_pool_used_units() == 0, "long segments keep the books: %zu units left",
+              hk_pool_used_units());
+}
+
+int main(void)
+{
+    hakmem_free(hakmem_malloc(1));
+    struct hk_heap *mine = hk_thread.heap;
+    to_parked(mine);
+    to_held(mine);
+    to_moved(mine);
+    hakmem_trim(0);
+    long_segments(mine);
+    return hktest_done();
+}
