@@ -119,7 +119,7 @@ static void busy_line(void)
     }
     size_t last = t_resident();
     printf("# generation 2: %zu KiB resident, the last: %zu KiB\n", first / T_KIB, last / T_KIB);
-    T_EXPECT(last < first + 128 * T_MIB, "resident %zu -> %zu KiB", first / T_KIB, last / T_KIB);
+    T_EXPECT(last < first + 64 * T_MIB, "resident %zu -> %zu KiB", first / T_KIB, last / T_KIB);
     fflush(stdout);
     _exit(t_fails != 0);
 }
