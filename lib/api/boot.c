@@ -16,20 +16,45 @@
 #include "os/sys.h"
 
 static pthread_key_t thread_key;
-static _Atomic int have_key;
+static _Atomic uint32_t key_state; /* of enum key */
+enum key { KEY_UNTRIED, KEY_BEING_MADE, KEY_MADE, KEY_REFUSED };
+
+/* What C++ uses for thread_local destructors; there when all keys are taken. */
+extern int __cxa_thread_atexit_impl(void (*f)(void *), void *arg, void *dso) HK_WEAK;
+extern void *__dso_handle;
 
 /* glibc runs key destructors up to four rounds; ours parks the heap in the first, and the thread
  * is a guest from then on: later destructors may still malloc and free. */
-static void thread_ended(void *arg HK_UNUSED)
+static void thread_ended(void *arg)
 {
-    hk_heap_park(&hk_thread);
+    hk_heap_park(arg);
 }
 
-static void thread_born(void)
+/* Made with the first heap, which may be before the constructor: others' run before ours. */
+static uint32_t make_key(void)
 {
-    /* The value only has to be non-NULL. A key below 32 costs no allocation. */
-    if (atomic_load_explicit(&have_key, memory_order_acquire))
-        pthread_setspecific(thread_key, &hk_thread);
+    uint32_t state = KEY_UNTRIED;
+    if (atomic_compare_exchange_strong_explicit(&key_state, &state, KEY_BEING_MADE,
+                                                memory_order_acquire, memory_order_acquire)) {
+        state = pthread_key_create(&thread_key, thread_ended) == 0 ? KEY_MADE : KEY_REFUSED;
+        atomic_store_explicit(&key_state, state, memory_order_release);
+    }
+    while (state == KEY_BEING_MADE) {
+        hk_sys_yield();
+        state = atomic_load_explicit(&key_state, memory_order_acquire);
+    }
+    return state;
+}
+
+void hk_thread_born(struct hk_thread *t)
+{
+    uint32_t state = atomic_load_explicit(&key_state, memory_order_acquire);
+    if (HK_UNLIKELY(state < KEY_MADE)) state = make_key();
+    /* A key below 32 costs no allocation; another one comes back to us, who have a heap by now. */
+    if (state == KEY_MADE)
+        pthread_setspecific(thread_key, t);
+    else if (__cxa_thread_atexit_impl)
+        __cxa_thread_atexit_impl(thread_ended, t, &__dso_handle);
 }
 
 static void fork_prepare(void)
@@ -50,11 +75,7 @@ static void fork_child(void)
 __attribute__((constructor(101))) void hk_boot(void)
 {
     int saved = errno;
-    if (pthread_key_create(&thread_key, thread_ended) == 0) {
-        atomic_store_explicit(&have_key, 1, memory_order_release);
-        hk_thread_born = thread_born;
-        if (hk_thread.heap) thread_born();
-    }
+    make_key(); /* early, while keys below 32 are free */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
     if (!hk_sys_secure() && hk_knobs_read(environ) && hk_knob_value(HK_KNOB_strict)) {
         hk_warn("HAKMEM_STRICT is set: stopping", NULL, NULL);

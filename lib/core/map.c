@@ -44,11 +44,13 @@ static bool try_window(uintptr_t w)
     size_t bytes = PIECE_BYTES + META_BYTES + UNITS_BYTES;
     if (!hk_sys_map((void *)w, bytes)) return false;
     /* The place of the heap must be usable too; the first growth finds this part done. */
-    if (!hk_sys_map((void *)(w + WINDOW_HEAP), GROW_MIN_CHUNKS * HK_CHUNK_BYTES)) {
+    heap_ready = GROW_MIN_CHUNKS * HK_CHUNK_BYTES;
+    while (heap_ready && !hk_sys_map((void *)(w + WINDOW_HEAP), heap_ready))
+        heap_ready -= HK_CHUNK_BYTES;
+    if (!heap_ready) {
         hk_sys_unmap((void *)w, bytes);
         return false;
     }
-    heap_ready = GROW_MIN_CHUNKS * HK_CHUNK_BYTES;
     pieces[0] = (struct hk_chunk *)w;
     meta_next = (char *)w + PIECE_BYTES;
     meta_room = META_BYTES;

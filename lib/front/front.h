@@ -26,8 +26,9 @@ size_t hk_front_usable(const void *p);
 bool hk_heap_attach(struct hk_thread *t);
 /* The thread ends: its heap is parked, for others to use. */
 void hk_heap_park(struct hk_thread *t);
-/* Called once a thread has a heap, to learn of its end; set by api/. */
-extern void (*hk_thread_born)(void);
+/* Called when a thread has got its heap, to arrange for hk_heap_park at its end; api/ defines it.
+ */
+void hk_thread_born(struct hk_thread *t);
 /* A slab with room of class c out of a parked heap, moved to h. */
 bool hk_heap_steal(struct hk_heap *h, unsigned c);
 /* First heap of all; follow next_all. */

@@ -20,7 +20,6 @@
 #include "policy/policy.h"
 
 _Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE};
-void (*hk_thread_born)(void);
 
 static struct hk_lock heaps_lock = HK_LOCK_INIT(HK_RANK_HEAPS);
 static struct hk_lock guest_lock = HK_LOCK_INIT(HK_RANK_GUEST);
@@ -94,7 +93,7 @@ bool hk_heap_attach(struct hk_thread *t)
     h->thread = t;
     t->heap = h;
     t->id = hk_heap_id(h);
-    if (hk_thread_born) hk_thread_born();
+    hk_thread_born(t);
     return true;
 }
 

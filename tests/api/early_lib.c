@@ -14,7 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BLOCKS 200
+#define BLOCKS     200
+#define THREADS    500
+#define GROWTH_KIB 8192L
 
 static void *from_resolver[8];
 static unsigned char *early[BLOCKS];
@@ -58,14 +60,31 @@ static int early_answer(void)
 /* Thread storage may not work before TLS is final; threads may start in constructors. */
 static void *thread(void *arg)
 {
-    for (int i = 0; i < BLOCKS; i++) free(malloc(size_of(i)));
+    for (int i = 0; i < BLOCKS; i++) free(malloc(size_of(i % 15)));
     return arg;
 }
 
-static void use_thread(void)
+static long resident_kib(void)
 {
-    pthread_t t;
-    if (pthread_create(&t, NULL, thread, NULL) == 0) pthread_join(t, NULL);
+    long pages[2] = {0, 0};
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (!f || fscanf(f, "%ld %ld", &pages[0], &pages[1]) != 2)
+        complain("early: /proc/self/statm\n");
+    fclose(f);
+    return pages[1] * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+/* Many, one after the other: each must leave its heap to the next, hooks or no hooks. */
+static void use_threads(void)
+{
+    long before = 0;
+    for (int i = 0; i < THREADS; i++) {
+        pthread_t t;
+        if (pthread_create(&t, NULL, thread, NULL) == 0) pthread_join(t, NULL);
+        if (i == THREADS / 20) before = resident_kib();
+    }
+    if (resident_kib() > before + GROWTH_KIB)
+        complain("early: ended threads leave memory behind\n");
 }
 
 __attribute__((constructor(101))) static void first(void)
@@ -79,7 +98,7 @@ __attribute__((constructor(101))) static void first(void)
         memset(early[i], i, size_of(i));
     }
     if (dlsym(RTLD_NEXT, "hk_no_such_symbol") || !dlerror()) complain("early: dlsym\n");
-    use_thread();
+    use_threads();
     if (early_answer() != 42) complain("early: the resolved function\n");
     for (int i = 0; i < 8; i++)
         if (!from_resolver[i]) complain("early: malloc in a resolver\n");
@@ -93,7 +112,7 @@ __attribute__((destructor)) static void last(void)
         free(early[i]);
     }
     for (int i = 0; i < 8; i++) free(from_resolver[i]);
-    use_thread();
+    use_threads();
     printf("early and late: done\n");
     fflush(stdout);
 }
