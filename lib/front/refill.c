@@ -27,6 +27,13 @@ void hk_front_tick(void)
     if (!atomic_compare_exchange_strong_explicit(&last_purge_ms, &v.last_ms, v.now_ms,
                                                  memory_order_relaxed, memory_order_relaxed))
         return;
+    struct hk_heap *own =
+        hk_thread.heap; /* in no slab operation: ticks come after or before them */
+    if (own) {
+        atomic_store_explicit(&own->busy, 1, memory_order_relaxed);
+        hk_slab_purge(own);
+        atomic_store_explicit(&own->busy, 0, memory_order_release);
+    }
     hk_heap_purge_parked();
     hk_pool_purge(hk_policy_purge_idle_ms(&v));
 }
