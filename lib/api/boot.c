@@ -51,10 +51,8 @@ void hk_thread_born(struct hk_thread *t)
     uint32_t state = atomic_load_explicit(&key_state, memory_order_acquire);
     if (HK_UNLIKELY(state < KEY_MADE)) state = make_key();
     /* A key below 32 costs no allocation; another one comes back to us, who have a heap by now. */
-    if (state == KEY_MADE)
-        pthread_setspecific(thread_key, t);
-    else if (__cxa_thread_atexit_impl)
-        __cxa_thread_atexit_impl(thread_ended, t, &__dso_handle);
+    bool done = state == KEY_MADE && pthread_setspecific(thread_key, t) == 0;
+    if (!done && __cxa_thread_atexit_impl) __cxa_thread_atexit_impl(thread_ended, t, &__dso_handle);
 }
 
 static void fork_prepare(void)

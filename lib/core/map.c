@@ -34,6 +34,7 @@ static struct hk_chunk *pieces[PIECES];
 static size_t heap_end;   /* next heap byte to hand out, from base */
 static size_t heap_ready; /* mapped up to here when the window was made */
 static size_t units_end;  /* bytes of unit records mapped */
+static size_t units_step; /* and being mapped right now behind them */
 static char *meta_next;
 static size_t meta_room;
 static size_t meta_mapped;
@@ -115,12 +116,19 @@ static bool map_units(size_t end)
         units_end / 2 < UNITS_STEP_MAX ? hk_align_up(units_end / 2, UNITS_BYTES) : UNITS_STEP_MAX;
     if (step < need - units_end) step = need - units_end;
     void *at = (void *)(hk_window.units + units_end);
-    if (!hk_sys_map(at, step)) {
-        step = need - units_end;
-        if (!hk_sys_map(at, step)) return false;
+    units_step = step;
+    bool done = hk_sys_map(at, step);
+    if (!done) {
+        units_step = step = need - units_end;
+        done = hk_sys_map(at, step);
     }
-    units_end += step;
-    meta_mapped += step;
+    if (done) {
+        units_end += step;
+        meta_mapped += step;
+    }
+    atomic_thread_fence(memory_order_release); /* a forked child must not see this one first */
+    units_step = 0;
+    if (!done) return false;
     /* A huge page of records would make megabytes resident for a few lines of them. */
     if (units_end >= 2 * HK_CHUNK_BYTES) hk_sys_nohuge(at, step);
     return true;
@@ -225,9 +233,13 @@ void hk_map_fork_prepare(void)
 void hk_map_fork_child(void)
 {
     /*
-     * A torn growth leaves at most a mapping behind that heap_end does not cover yet: the next
-     * growth finds the place taken and skips it. Torn metadata: drop the rest of the piece.
+     * A torn growth leaves at most mappings behind that heap_end and units_end do not cover yet.
+     * The heap skips its own; the records must go on without a gap, so theirs is undone. Torn
+     * metadata: drop the rest of the piece.
      */
-    hk_lock_reset(&grow_lock);
+    if (hk_lock_reset(&grow_lock) && units_step) {
+        hk_sys_unmap((void *)(hk_window.units + units_end), units_step);
+        units_step = 0;
+    }
     if (hk_lock_reset(&meta_lock)) meta_room = 0;
 }

@@ -51,14 +51,18 @@ static struct hk_heap *heap_new(uint32_t state)
 bool hk_heap_seize(struct hk_heap *h)
 {
     uint32_t want = HK_HEAP_PARKED;
-    return atomic_compare_exchange_strong_explicit(&h->state, &want, HK_HEAP_BUSY,
-                                                   memory_order_seq_cst, memory_order_relaxed);
+    if (!atomic_compare_exchange_strong_explicit(&h->state, &want, HK_HEAP_BUSY,
+                                                 memory_order_seq_cst, memory_order_relaxed))
+        return false;
+    atomic_store_explicit(&h->holder, hk_lock_me(), memory_order_relaxed);
+    return true;
 }
 
 /* O1: what came while the heap was held is drained by its holder or by its sender. */
 void hk_heap_let_go(struct hk_heap *h)
 {
     for (;;) {
+        atomic_store_explicit(&h->holder, 0, memory_order_relaxed);
         atomic_store_explicit(&h->state, HK_HEAP_PARKED, memory_order_seq_cst);
         if (!atomic_load_explicit(&h->inbox, memory_order_seq_cst)) return;
         if (!hk_heap_seize(h)) return; /* another one drains it */
@@ -88,6 +92,7 @@ bool hk_heap_attach(struct hk_thread *t)
     hk_lock_acquire(&heaps_lock);
     struct hk_heap *h = adopt();
     if (!h) h = heap_new(HK_HEAP_ATTACHED);
+    if (h) atomic_store_explicit(&h->holder, hk_lock_me(), memory_order_relaxed);
     hk_lock_release(&heaps_lock);
     if (!h) return false;
     h->thread = t;
@@ -219,9 +224,19 @@ void hk_front_fork_prepare(void)
     }
 }
 
+/* Held by the thread that forked, maybe in the middle of a slow path that a signal interrupted. */
+static bool ours(const struct hk_heap *h)
+{
+    uintptr_t holder = atomic_load_explicit(&h->holder, memory_order_relaxed);
+    bool attached = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_ATTACHED;
+    return holder == hk_lock_me() || (h == guest && hk_lock_mine(&guest_lock)) ||
+           (holder == 0 && attached && hk_lock_mine(&heaps_lock));
+}
+
 /* A heap whose thread is not in the child: parked as it is, or lost if it was being changed. */
 static void orphan(struct hk_heap *h, bool torn)
 {
+    atomic_store_explicit(&h->holder, 0, memory_order_relaxed);
     if (atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_BUSY) torn = true;
     if (atomic_load_explicit(&h->busy, memory_order_acquire)) torn = true;
     atomic_store_explicit(&h->busy, 0, memory_order_relaxed);
@@ -240,12 +255,15 @@ void hk_front_fork_child(void)
     hk_pool_fork_child();
     hk_lock_reset(&heaps_lock);
     bool guest_torn = hk_lock_reset(&guest_lock);
-    /* The parked list may be torn: make it anew from the list of all, which only grows. */
-    parked = NULL;
+    /*
+     * The parked list may be torn: make it anew from the list of all, which only grows. Unless this
+     * very thread was at it: then it is whole, and goes on being changed when the handler returns.
+     */
+    bool keep = hk_lock_mine(&heaps_lock);
     uint32_t n = 0;
+    if (!keep) parked = NULL;
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
-        if (h == hk_thread.heap ||
-            atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST)
+        if (ours(h) || atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST)
             continue;
         orphan(h, h == guest && guest_torn);
         bool lost = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST;
@@ -253,12 +271,12 @@ void hk_front_fork_child(void)
             guest = NULL;
             guest_thread = NULL;
         }
-        if (lost || h == guest) continue;
+        if (keep || lost || h == guest) continue;
         h->next_parked = parked;
         parked = h;
         n++;
     }
-    atomic_store_explicit(&parked_count, n, memory_order_relaxed);
+    if (!keep) atomic_store_explicit(&parked_count, n, memory_order_relaxed);
 }
 
 void hk_front_check(void)

@@ -87,7 +87,7 @@ void *hk_front_realloc(void *p, size_t n)
     }
     void *q = hk_fast_alloc(n);
     if (!q) q = hk_front_alloc(n);
-    if (!q) return NULL;
+    if (!q) return n <= have ? p : NULL; /* without memory a shrink stays where it is */
     memcpy(q, p, n < have ? n : have);
     if (!hk_fast_free(p)) hk_front_free(p);
     return q;

@@ -16,7 +16,7 @@
 _Atomic uint32_t hk_forking;
 static _Atomic uint32_t waiting; /* in hk_fork_courtesy */
 /* The thread that forks must not wait for itself. */
-static _Thread_local bool i_am_forking;
+_Thread_local bool hk_lock_self;
 
 static void cpu_relax(void)
 {
@@ -49,7 +49,7 @@ void hk_unlock_slow(struct hk_lock *l)
 void hk_fork_courtesy_slow(void)
 {
     uint32_t n = atomic_load_explicit(&hk_forking, memory_order_relaxed);
-    if (!n || i_am_forking) return;
+    if (!n || hk_lock_self) return;
     atomic_fetch_add_explicit(&waiting, 1, memory_order_seq_cst);
     hk_sys_wait(&hk_forking, n, COURTESY_NS);
     atomic_fetch_sub_explicit(&waiting, 1, memory_order_relaxed);
@@ -57,14 +57,14 @@ void hk_fork_courtesy_slow(void)
 
 void hk_fork_begin(void)
 {
-    i_am_forking = true;
+    hk_lock_self = true;
     atomic_fetch_add_explicit(&hk_forking, 1, memory_order_seq_cst);
 }
 
 void hk_fork_end(void)
 {
     atomic_fetch_sub_explicit(&hk_forking, 1, memory_order_seq_cst);
-    i_am_forking = false;
+    hk_lock_self = false;
     /* Who came too late to be counted finds the word changed and does not sleep. */
     if (atomic_load_explicit(&waiting, memory_order_seq_cst)) hk_sys_wake(&hk_forking, INT32_MAX);
 }
@@ -73,11 +73,17 @@ void hk_fork_child(void)
 {
     atomic_store_explicit(&hk_forking, 0, memory_order_relaxed);
     atomic_store_explicit(&waiting, 0, memory_order_relaxed);
-    i_am_forking = false;
+    hk_lock_self = false;
+}
+
+bool hk_lock_mine(const struct hk_lock *l)
+{
+    return atomic_load_explicit(&l->holder, memory_order_relaxed) == hk_lock_me();
 }
 
 bool hk_lock_settle(struct hk_lock *l, uint64_t ns)
 {
+    if (hk_lock_mine(l)) return false;
     /* Not on l->word: a wake meant for a waiter would be lost on us. */
     _Atomic uint32_t alarm = 0;
     for (uint64_t waited = 0; waited < ns; waited += SETTLE_STEP_NS) {
@@ -89,6 +95,8 @@ bool hk_lock_settle(struct hk_lock *l, uint64_t ns)
 
 bool hk_lock_reset(struct hk_lock *l)
 {
+    if (hk_lock_mine(l)) return false;
+    atomic_store_explicit(&l->holder, 0, memory_order_relaxed);
     return atomic_exchange_explicit(&l->word, 0, memory_order_relaxed) != 0;
 }
 

@@ -9,7 +9,9 @@
  * Fork: while a fork is under way (hk_fork_begin … hk_fork_end) whoever enters a slow path first
  *   waits a bounded time, holding nothing, so that the child most likely finds every lock free.
  *   Nobody waits without bound: a holder of a stdio lock may be among them, and the forking thread
- *   waits for that lock inside the C library.
+ *   waits for that lock inside the C library. A lock that the forking thread itself holds (it forks
+ *   in a signal handler that interrupted malloc) stays held: the interrupted code goes on in the
+ *   child and releases it.
  */
 #ifndef HK_OS_LOCK_H
 #define HK_OS_LOCK_H
@@ -32,14 +34,17 @@ enum hk_rank {
 struct hk_lock {
     _Atomic uint32_t word; /* 0 free, 1 held, 2 held and someone may sleep */
     uint32_t rank;
+    _Atomic uintptr_t holder; /* address of the holder's hk_lock_self; 0 a moment around it */
 };
 
 #define HK_LOCK_INIT(r)                                                                            \
     {                                                                                              \
-        0, (r)                                                                                     \
+        0, (r), 0                                                                                  \
     }
 
 extern _Atomic uint32_t hk_forking; /* threads inside fork now */
+/* One a thread: its address names the thread, and it is set in a thread that forks. */
+extern _Thread_local bool hk_lock_self __attribute__((tls_model("initial-exec")));
 
 void hk_lock_slow(struct hk_lock *l);
 void hk_unlock_slow(struct hk_lock *l);
@@ -49,8 +54,17 @@ void hk_fork_end(void);   /* in the parent */
 void hk_fork_child(void); /* in the child: nobody forks there */
 /* Wait until l was seen free, at most about ns nanoseconds; true if it was. */
 bool hk_lock_settle(struct hk_lock *l, uint64_t ns);
-/* In the child of fork: free the lock; true if somebody held it, so its data may be torn. */
+/*
+ * In the child of fork: free the lock if another thread held it; true then, its data may be torn.
+ */
 bool hk_lock_reset(struct hk_lock *l);
+/* Whether the calling thread holds l; true only in a signal handler, or by a mistake. */
+bool hk_lock_mine(const struct hk_lock *l);
+/* Names the calling thread for as long as it lives. */
+HK_INLINE uintptr_t hk_lock_me(void)
+{
+    return (uintptr_t)&hk_lock_self;
+}
 
 #ifdef HK_DEBUG
 void hk_rank_push(const struct hk_lock *l);
@@ -71,12 +85,18 @@ HK_INLINE void hk_fork_courtesy(void)
         hk_fork_courtesy_slow();
 }
 
+HK_INLINE void hk_lock_taken(struct hk_lock *l)
+{
+    atomic_store_explicit(&l->holder, hk_lock_me(), memory_order_relaxed);
+    hk_rank_push(l);
+}
+
 HK_INLINE bool hk_lock_try(struct hk_lock *l)
 {
     uint32_t zero = 0;
     bool got = atomic_compare_exchange_strong_explicit(&l->word, &zero, 1, memory_order_acquire,
                                                        memory_order_relaxed);
-    if (got) hk_rank_push(l);
+    if (got) hk_lock_taken(l);
     return got;
 }
 
@@ -86,12 +106,13 @@ HK_INLINE void hk_lock_acquire(struct hk_lock *l)
     if (HK_UNLIKELY(!atomic_compare_exchange_strong_explicit(
             &l->word, &zero, 1, memory_order_acquire, memory_order_relaxed)))
         hk_lock_slow(l);
-    hk_rank_push(l);
+    hk_lock_taken(l);
 }
 
 HK_INLINE void hk_lock_release(struct hk_lock *l)
 {
     hk_rank_pop(l);
+    atomic_store_explicit(&l->holder, 0, memory_order_relaxed);
     if (HK_UNLIKELY(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
         hk_unlock_slow(l);
 }

@@ -59,6 +59,7 @@ struct hk_heap {
     /* Written by other threads: on lines of its own. */
     _Alignas(2 * HK_LINE_BYTES) _Atomic(void *) inbox;
     _Atomic uint32_t state;
+    _Atomic uintptr_t holder; /* hk_lock_me() of who holds the heap; 0 a moment around it */
 } HK_LINE_ALIGNED;
 
 HK_INLINE uintptr_t hk_heap_id(const struct hk_heap *h)

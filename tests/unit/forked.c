@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: what a child of fork does with locks and heaps: those that the forking thread itself holds
+ *   (it forks in a signal handler inside malloc) stay as they are, those of others are freed,
+ * parked or written off. Why: by chance it happens once in millions of forks; here for certain.
+ */
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "front/fast.h"
+#include "hakmem.h"
+#include "hktest.h"
+#include "os/lock.h"
+
+static struct hk_lock lock = HK_LOCK_INIT(HK_RANK_META);
+static struct hk_heap *seized, *attached;
+static _Atomic int step;
+
+/* Whether f is true in a child that has run the library's own clean-up. */
+static bool in_child(bool (*f)(void))
+{
+    int status = -1;
+    hk_front_fork_prepare();
+    pid_t child = fork();
+    if (child == 0) {
+        hk_front_fork_child();
+        _exit(f() ? 0 : 1);
+    }
+    hk_fork_end();
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static bool my_lock_stays(void)
+{
+    bool reset = hk_lock_reset(&lock), mine = hk_lock_mine(&lock), got = hk_lock_try(&lock);
+    hk_lock_release(&lock);
+    return !reset && mine && !got && hk_lock_try(&lock);
+}
+
+static bool their_lock_is_freed(void)
+{
+    return !hk_lock_mine(&lock) && hk_lock_reset(&lock) && hk_lock_try(&lock) &&
+           hk_lock_mine(&lock);
+}
+
+static bool my_heap_stays(void)
+{
+    return atomic_load(&seized->state) == HK_HEAP_BUSY && hk_thread.heap &&
+           atomic_load(&hk_thread.heap->state) == HK_HEAP_ATTACHED;
+}
+
+static bool their_heap_is_lost(void)
+{
+    return atomic_load(&seized->state) == HK_HEAP_LOST;
+}
+
+static bool their_idle_heap_is_parked(void)
+{
+    return atomic_load(&attached->state) == HK_HEAP_PARKED && hk_heap_seize(attached);
+}
+
+static void wait_for(int n)
+{
+    while (atomic_load(&step) < n) sched_yield();
+}
+
+/* Two heaps that end parked. */
+static struct hk_heap *pair[2];
+
+static void *born(void *arg)
+{
+    int depth = *(int *)arg, deeper = depth + 1;
+    pthread_t t;
+    hakmem_free(hakmem_malloc(1));
+    pair[depth] = hk_thread.heap;
+    if (deeper == 2) return NULL;
+    if (pthread_create(&t, NULL, born, &deeper)) hktest_bail("no thread");
+    pthread_join(t, NULL);
+    return NULL;
+}
+
+/* Takes one of the pair for its own, and is busy in the other when the fork comes. */
+static void *other(void *arg)
+{
+    (void)arg;
+    hakmem_free(hakmem_malloc(1));
+    attached = hk_thread.heap;
+    seized = pair[0] == attached ? pair[1] : pair[0];
+    hk_lock_acquire(&lock);
+    if (!hk_heap_seize(seized)) hktest_bail("a parked heap cannot be seized");
+    atomic_store(&step, 1);
+    wait_for(2);
+    hk_heap_let_go(seized);
+    hk_lock_release(&lock);
+    return NULL;
+}
+
+int main(void)
+{
+    pthread_t t;
+    int depth = 0;
+    hakmem_free(hakmem_malloc(1));
+    if (pthread_create(&t, NULL, born, &depth)) hktest_bail("no thread");
+    pthread_join(t, NULL);
+    seized = pair[0];
+
+    hk_lock_acquire(&lock);
+    hktest_ok(in_child(my_lock_stays), "a lock that the forking thread holds stays held");
+    hk_lock_release(&lock);
+    HKTEST(hk_heap_seize(seized));
+    hktest_ok(in_child(my_heap_stays), "heaps that the forking thread holds stay its own");
+    hk_heap_let_go(seized);
+
+    if (pthread_create(&t, NULL, other, NULL)) hktest_bail("no thread");
+    wait_for(1);
+    hktest_ok(in_child(their_lock_is_freed), "a lock of a thread that is not there is freed");
+    hktest_ok(in_child(their_heap_is_lost), "a heap that such a thread was changing is lost");
+    hktest_ok(in_child(their_idle_heap_is_parked), "one that it only had is parked");
+    atomic_store(&step, 2);
+    pthread_join(t, NULL);
+    return hktest_done();
+}
