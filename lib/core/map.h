@@ -32,13 +32,16 @@ struct hk_unit {
     uint16_t cls;
     uint8_t asleep; /* not in its class queue: needed counts to the wake-up */
     uint8_t clean;  /* never written since zeroed: fresh blocks are zero but for their link */
-    uint32_t linked, blocks; /* blocks ever put on a list · blocks of the slab */
-    uint32_t left;           /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
-    uint32_t follow;         /* continuation units: distance to the first, units */
+    uint16_t linked, blocks; /* blocks on the list or out · blocks of the slab */
+    uint16_t fresh;          /* blocks from this one on were never linked */
+    uint16_t holes;  /* each unit: a bit a page whose blocks are unlinked, its memory gone */
+    uint32_t left;   /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
+    uint16_t follow; /* continuation units: distance to the first, units */
+    uint8_t purged;  /* since the list last changed */
     struct hk_unit *next, *prev; /* class queue of the owning heap */
     union {
         size_t run_units; /* runs: length, units */
-        void *purged;     /* slabs: list head when its blocks' pages last went back */
+        void *seen;       /* slabs: the list's head at the last look for idle pages */
     };
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_unit) == HK_LINE_BYTES, "one record, one line");

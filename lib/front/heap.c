@@ -172,7 +172,7 @@ void *hk_guest_alloc(unsigned c)
     return p;
 }
 
-size_t hk_heap_purge_parked(void)
+size_t hk_heap_purge_parked(bool force)
 {
     size_t got = 0;
     /* The list only grows and heaps stay: no lock is held over the kernel's work. */
@@ -181,7 +181,7 @@ size_t hk_heap_purge_parked(void)
         atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_release_empty(h);
-        got += hk_slab_purge(h);
+        got += hk_slab_purge(h, force, force ? UINT32_MAX : HK_PURGE_BLOCKS);
         atomic_store_explicit(&h->busy, 0, memory_order_release);
         hk_heap_let_go(h);
     }
@@ -198,10 +198,10 @@ size_t hk_front_trim(void)
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_flush_bins(h);
         hk_slab_release_empty(h);
-        got = hk_slab_purge(h);
+        got = hk_slab_purge(h, true, UINT32_MAX);
         atomic_store_explicit(&h->busy, 0, memory_order_release);
     }
-    got += hk_heap_purge_parked();
+    got += hk_heap_purge_parked(true);
     return got + hk_pool_purge(0);
 }
 

@@ -19,7 +19,7 @@ static _Atomic uint64_t last_purge_ms;
 void hk_front_tick(void)
 {
     struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units(), 0, 0};
-    if (v.dirty_units < HK_PURGE_MIN_UNITS) return;
+    if (!hk_policy_purge_worth(&v)) return;
     v.last_ms = atomic_load_explicit(&last_purge_ms, memory_order_relaxed);
     v.now_ms = hk_sys_now_ms();
     if (!hk_policy_purge_due(&v)) return;
@@ -31,11 +31,11 @@ void hk_front_tick(void)
         hk_thread.heap; /* in no slab operation: ticks come after or before them */
     if (own) {
         atomic_store_explicit(&own->busy, 1, memory_order_relaxed);
-        hk_slab_purge(own);
+        hk_slab_purge(own, false, HK_PURGE_BLOCKS);
         atomic_store_explicit(&own->busy, 0, memory_order_release);
     }
-    hk_heap_purge_parked();
-    hk_pool_purge(hk_policy_purge_idle_ms(&v));
+    hk_heap_purge_parked(false);
+    if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) hk_pool_purge(hk_policy_purge_idle_ms(&v));
 }
 
 static bool refill(struct hk_thread *t, unsigned c)

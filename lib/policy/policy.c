@@ -5,9 +5,14 @@
  */
 #include "policy/policy.h"
 
+bool hk_policy_purge_worth(const struct hk_purge_view *v)
+{
+    return v->dirty_units >= HK_PURGE_MIN_UNITS || v->used_units >= HK_PURGE_MIN_USED_UNITS;
+}
+
 bool hk_policy_purge_due(const struct hk_purge_view *v)
 {
-    return v->dirty_units >= HK_PURGE_MIN_UNITS && v->now_ms - v->last_ms >= HK_PURGE_EVERY_MS;
+    return hk_policy_purge_worth(v) && v->now_ms - v->last_ms >= HK_PURGE_EVERY_MS;
 }
 
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v)

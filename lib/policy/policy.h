@@ -19,8 +19,15 @@
 #define HK_PURGE_IDLE_MS 500u
 /* Never look for such memory more often than this. */
 #define HK_PURGE_EVERY_MS 250u
-/* Free resident memory below this is not worth a look. */
-#define HK_PURGE_MIN_UNITS ((size_t)(1 * HK_MIB / HK_UNIT_BYTES))
+/* Resident tails of large runs may be this part of the used memory, and this much besides. */
+#define HK_TAIL_SHARE     16
+#define HK_TAIL_FREE      HK_MIB
+#define HK_TAIL_PURGE_MIN (16 * HK_KIB) /* a shorter one is not worth a call */
+/* Free resident memory below this is not worth a look, nor are slabs below that. */
+#define HK_PURGE_MIN_UNITS      ((size_t)(1 * HK_MIB / HK_UNIT_BYTES))
+#define HK_PURGE_MIN_USED_UNITS ((size_t)(4 * HK_MIB / HK_UNIT_BYTES))
+/* Blocks of one heap looked at in one purge: bounds the pause, some milliseconds at worst. */
+#define HK_PURGE_BLOCKS 32768u
 /* Parked heaps asked for a slab before a fresh one is taken. */
 #define HK_STEAL_LOOK 4
 
@@ -38,11 +45,19 @@ HK_INLINE uint32_t hk_policy_extend(size_t block_bytes)
     return n < 1 ? 1 : n;
 }
 
+/* Whether the tail of a new run goes back at once, with tail_sum bytes of others resident. */
+HK_INLINE bool hk_policy_tail_purge(size_t tail, size_t tail_sum, size_t used)
+{
+    return tail >= HK_TAIL_PURGE_MIN && tail_sum > used / HK_TAIL_SHARE + HK_TAIL_FREE;
+}
+
 struct hk_purge_view {
     size_t used_units, dirty_units;
     uint64_t now_ms, last_ms;
 };
 
+/* Whether a look at the clock is worth it; only the units of v count. */
+bool hk_policy_purge_worth(const struct hk_purge_view *v);
 /* Whether to look for idle memory now. */
 bool hk_policy_purge_due(const struct hk_purge_view *v);
 /* How long memory must have been idle to go: less when much of it lies about. */

@@ -5,14 +5,9 @@
  */
 #include "slab/slab.h"
 
-#include <string.h>
-
 #include "core/pool.h"
 #include "os/report.h"
-#include "os/sys.h"
 #include "policy/policy.h"
-
-#define PURGE_BLOCK_MIN (8 * HK_KIB) /* below, too few pages a call */
 
 static void enqueue(struct hk_heap *h, struct hk_unit *u)
 {
@@ -38,7 +33,7 @@ static void set_owner(struct hk_unit *u, uintptr_t owner)
     unsigned n = hk_class_units(u->cls);
     atomic_store_explicit(&u->owner, owner, memory_order_relaxed);
     for (unsigned i = 1; i < n; i++) {
-        u[i].follow = i;
+        u[i].follow = (uint16_t)i;
         atomic_store_explicit(&u[i].owner, owner ? owner | HK_OWNER_FOLLOW : 0,
                               memory_order_relaxed);
     }
@@ -51,11 +46,13 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     if (!p) return false;
     struct hk_unit *u = hk_unit_of(p);
     u->cls = (uint16_t)c;
-    u->free = u->purged = NULL;
-    u->needed = u->left = u->linked = 0;
-    u->asleep = 0;
+    u->free = u->seen = NULL;
+    u->needed = u->left = 0;
+    u->linked = u->fresh = 0;
+    u->asleep = u->purged = 0;
     u->clean = clean;
-    u->blocks = hk_class_blocks(c);
+    u->blocks = (uint16_t)hk_class_blocks(c);
+    for (unsigned i = 0; i < hk_class_units(c); i++) u[i].holes = 0;
     set_owner(u, hk_heap_id(h));
     enqueue(h, u);
     h->slabs_new++;
@@ -70,34 +67,44 @@ static void slab_release(struct hk_heap *h, struct hk_unit *u)
     hk_pool_free(hk_unit_addr(u), hk_class_units(c));
 }
 
-/* Link the next blocks of a fresh slab; their list, and its length in *n. */
-static void *extend(struct hk_unit *u, uint32_t *n)
+/* Link blocks [first, end) in the order of their addresses; their list. */
+static void *link_blocks(struct hk_unit *u, uint32_t first, uint32_t end)
 {
     size_t size = hk_class_bytes(u->cls);
-    uint32_t k = hk_policy_extend(size);
-    if (k > u->blocks - u->linked) k = u->blocks - u->linked;
-    char *p = hk_unit_addr(u) + size * u->linked;
-    for (uint32_t i = 0; i + 1 < k; i++) *(void **)(p + i * size) = p + (i + 1) * size;
-    *(void **)(p + (k - 1) * size) = NULL;
-    u->linked += k;
-    *n = k;
-    return p;
+    char *p = hk_unit_addr(u) + size * first, *list = p;
+    for (uint32_t i = first; i + 1 < end; i++, p += size) *(void **)p = p + size;
+    *(void **)p = NULL;
+    u->linked = (uint16_t)(u->linked + (end - first));
+    return list;
+}
+
+/* Link the next blocks of a fresh slab, or those of a hole; their list. */
+static void *extend(struct hk_unit *u)
+{
+    uint32_t first = u->fresh, end = first + hk_policy_extend(hk_class_bytes(u->cls));
+    if (first == u->blocks) {
+        hk_slab_close_hole(u, &first, &end);
+        return link_blocks(u, first, end);
+    }
+    if (end > u->blocks) end = u->blocks;
+    u->fresh = (uint16_t)end;
+    return link_blocks(u, first, end);
 }
 
 /* The queue's first slab gives all it has to bin c. */
 static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
 {
     struct hk_thread *t = h->thread;
-    uint32_t n = u->linked - u->needed; /* S2: what is linked and not out is on the list */
+    uint32_t out = u->needed;
     uint64_t bit = (uint64_t)1 << (c % 64);
     void *list = u->free;
     t->zero[c / 64] &= ~bit;
     if (!list) {
-        list = extend(u, &n);
-        if (u->clean) t->zero[c / 64] |= bit;
+        if (u->clean && u->fresh < u->blocks) t->zero[c / 64] |= bit;
+        list = extend(u);
     }
-    u->free = u->purged = NULL;
-    h->handed[c] += n;
+    u->free = u->seen = NULL;
+    h->handed[c] += u->linked - out; /* S2: what is linked and not out is on the list */
     h->refills++;
     t->bin[c] = list;
     u->needed = u->linked; /* all of it is out now */
@@ -193,51 +200,6 @@ void hk_slab_release_empty(struct hk_heap *h)
     }
 }
 
-/* Whole pages inside [from, to), given back; bytes. */
-static size_t purge_pages(char *from, char *to)
-{
-    size_t page = hk_sys_page_bytes();
-    char *first = (char *)hk_align_up((uintptr_t)from, page);
-    char *last = (char *)((uintptr_t)to & ~(page - 1));
-    if (last <= first || !hk_sys_purge(first, (size_t)(last - first))) return 0;
-    return (size_t)(last - first);
-}
-
-/* The part of a slab that was never linked: zero from then on, so its blocks are known to be. */
-static size_t purge_unlinked(struct hk_unit *u)
-{
-    size_t page = hk_sys_page_bytes();
-    char *from = hk_unit_addr(u) + hk_class_bytes(u->cls) * u->linked;
-    char *to = hk_unit_addr(u) + hk_class_units(u->cls) * HK_UNIT_BYTES;
-    if (u->clean || u->linked == u->blocks) return 0;
-    size_t got = purge_pages(from, to);
-    if (!got) return 0;
-    memset(from, 0, (size_t)(-(uintptr_t)from & (page - 1)));
-    u->clean = 1;
-    return got;
-}
-
-/* Free blocks of several pages keep the page of their link. A list walked once stays marked. */
-static size_t purge_blocks(struct hk_unit *u)
-{
-    size_t size = hk_class_bytes(u->cls), got = 0;
-    if (size < PURGE_BLOCK_MIN || u->free == u->purged) return 0;
-    for (char *p = u->free; p && p != (char *)u->purged; p = *(char **)p)
-        got += purge_pages(p + 2 * sizeof(void *), p + size);
-    u->purged = u->free;
-    return got;
-}
-
-size_t hk_slab_purge(struct hk_heap *h)
-{
-    size_t got = 0;
-    for (unsigned c = 1; c < HK_CLASSES; c++) {
-        for (struct hk_unit *u = h->queue[c]; u; u = u->next)
-            got += purge_unlinked(u) + purge_blocks(u);
-    }
-    return got;
-}
-
 void hk_slab_flush_bins(struct hk_heap *h)
 {
     struct hk_thread *t = h->thread;
@@ -263,13 +225,14 @@ size_t hk_slab_check(const struct hk_heap *h)
             uint32_t n = 0;
             for (void *p = u->free; p; p = *(void **)p) {
                 size_t off = (size_t)((char *)p - hk_unit_addr(u));
-                HK_CHECK(off % hk_class_bytes(c) == 0 && off / hk_class_bytes(c) < u->linked, p);
+                HK_CHECK(off % hk_class_bytes(c) == 0 && off / hk_class_bytes(c) < u->fresh, p);
                 n++;
                 HK_CHECK(n <= u->linked, p);
             }
             HK_CHECK(u->cls == c && !u->asleep, u);
             HK_CHECK(u->owner == hk_heap_id(h), u);
             HK_CHECK(n + u->needed == u->linked, u);
+            HK_CHECK(u->linked + hk_slab_hole_blocks(u) == u->fresh, u);
             total += n;
         }
     }

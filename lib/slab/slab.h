@@ -3,10 +3,10 @@
  * What: slabs: blocks of one class in 1 … 8 units, free lists, take-over by a bin, life and death.
  * Why: malloc must touch no metadata: a refill takes a slab's whole free list into the bin, and
  *   frees gather in the slab until the next take-over.
- * Invariants: S1 conservation: blocks = unlinked + free list + out, where out counts live blocks,
- *   those in a bin and those under way from other threads. S2 awake: on its class queue, needed =
- *   out. S3 asleep: all blocks linked, list taken; needed counts to the wake-up, left is out then.
- *   S4 a slab goes back to the pool only when out = 0.
+ * Invariants: S1 conservation: blocks = unlinked + free list + out, where unlinked counts fresh
+ * ones and those in holes, out live blocks, those in a bin and those under way from other threads.
+ * S2 awake: on its class queue, needed = out. S3 asleep: all blocks linked, list taken; needed
+ * counts to the wake-up, left is out then. S4 a slab goes back to the pool only when out = 0.
  * Threads: whoever holds the heap (H1).
  */
 #ifndef HK_SLAB_SLAB_H
@@ -26,8 +26,16 @@ void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail
 bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c);
 /* Give back every slab that is empty. */
 void hk_slab_release_empty(struct hk_heap *h);
-/* Return to the kernel the pages of slabs with room that hold no block and no link; bytes. */
-size_t hk_slab_purge(struct hk_heap *h);
+/*
+ * Return to the kernel the pages of slabs with room that hold no live block, of slabs whose lists
+ * have not changed since the last call (force: of all); bytes. Looks at about `blocks` blocks at
+ * most.
+ */
+size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks);
+/* All fresh blocks of u are linked, some others are not: [*first, *end) leave their hole. */
+void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end);
+/* Blocks of u that are in holes. */
+uint32_t hk_slab_hole_blocks(const struct hk_unit *u);
 /* Blocks in the bins return to their slabs. */
 void hk_slab_flush_bins(struct hk_heap *h);
 /* Walk the queues and abort on a broken invariant; blocks free in them. For tests. */

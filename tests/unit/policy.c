@@ -22,10 +22,17 @@ int main(void)
     hktest_ok(!hk_policy_purge_due(&v), "not too often");
     v.last_ms = 0;
     v.dirty_units = HK_PURGE_MIN_UNITS - 1;
+    v.used_units = HK_PURGE_MIN_USED_UNITS - 1;
     hktest_ok(!hk_policy_purge_due(&v), "not for a trifle");
+    v.used_units = 100;
     v.dirty_units = 50;
     uint32_t few = hk_policy_purge_idle_ms(&v);
     v.dirty_units = 500;
     hktest_ok(hk_policy_purge_idle_ms(&v) < few, "sooner when much lies about");
+    HKTEST(hk_policy_tail_purge(HK_TAIL_PURGE_MIN, 200 * HK_MIB, HK_GIB));
+    hktest_ok(!hk_policy_tail_purge(HK_TAIL_PURGE_MIN - 1, 200 * HK_MIB, HK_GIB),
+              "not a page or two");
+    hktest_ok(!hk_policy_tail_purge(HK_UNIT_BYTES - 4096, HK_MIB / 2, HK_GIB),
+              "not while it is little");
     return hktest_done();
 }

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: memory inside slabs goes back: pages never linked, and pages whose blocks are all free.
+ * Why: a few live blocks scattered over many slabs would keep all of those resident. A free block's
+ *   link lies in the block, so the blocks that begin in a page to be returned leave the free list
+ *   first: the page becomes a hole, and its blocks count as unlinked until a refill takes them
+ * back. Invariants: G1 a page goes back only if every block that overlaps it is free or in a hole.
+ * G2 a block in a hole is on no list. G3 only blocks below fresh are in holes. Threads: who holds
+ * the heap (H1).
+ */
+#include <string.h>
+
+#include "os/sys.h"
+#include "slab/slab.h"
+
+#define BLOCKS_MAX (HK_UNIT_BYTES / HK_ALIGN_BYTES)
+#define UNITS_MAX  8u
+
+/* Blocks [*first, *end) of u, linked ones, begin in page `page` of its unit i. */
+static void blocks_of_page(const struct hk_unit *u, unsigned i, unsigned page, uint32_t *first,
+                           uint32_t *end)
+{
+    size_t size = hk_class_bytes(u->cls), bytes = hk_sys_page_bytes();
+    size_t off = i * HK_UNIT_BYTES + page * bytes;
+    *first = (uint32_t)((off + size - 1) / size);
+    *end = (uint32_t)((off + bytes + size - 1) / size);
+    if (*end > u->fresh) *end = u->fresh;
+}
+
+/* A slab under the hand: its free blocks as bits, its pages to go as bits. */
+struct look {
+    struct hk_unit *u;
+    char *slab;
+    size_t size, page;
+    unsigned pages_a_unit;
+    uint64_t is_free[BLOCKS_MAX / 64];
+    uint16_t go[UNITS_MAX];
+};
+
+static void mark_free(struct look *l, uint32_t first, uint32_t end)
+{
+    for (; first < end; first++) l->is_free[first / 64] |= (uint64_t)1 << (first % 64);
+}
+
+static bool all_free(const struct look *l, uint32_t first, uint32_t end)
+{
+    for (; first < end; first++) {
+        if (!(l->is_free[first / 64] >> (first % 64) & 1)) return false;
+    }
+    return true;
+}
+
+static void look_at(struct look *l, struct hk_unit *u)
+{
+    l->u = u;
+    l->slab = hk_unit_addr(u);
+    l->size = hk_class_bytes(u->cls);
+    l->page = hk_sys_page_bytes();
+    l->pages_a_unit = (unsigned)(HK_UNIT_BYTES / l->page);
+    memset(l->is_free, 0, sizeof l->is_free);
+    memset(l->go, 0, sizeof l->go);
+    for (char *p = u->free; p; p = *(char **)p) {
+        uint32_t i = (uint32_t)((size_t)(p - l->slab) / (uint32_t)l->size);
+        mark_free(l, i, i + 1);
+    }
+    for (unsigned i = 0; i < hk_class_units(u->cls); i++) {
+        for (uint32_t m = u[i].holes; m; m &= m - 1) {
+            uint32_t first, end;
+            blocks_of_page(u, i, (unsigned)__builtin_ctz(m), &first, &end);
+            mark_free(l, first, end);
+        }
+    }
+}
+
+/* G1; pages that are holes are gone already. False: none. */
+static bool choose_pages(struct look *l)
+{
+    bool any = false;
+    for (unsigned i = 0; i < hk_class_units(l->u->cls); i++) {
+        for (unsigned g = 0; g < l->pages_a_unit; g++) {
+            size_t off = i * HK_UNIT_BYTES + g * l->page;
+            uint32_t end = (uint32_t)((off + l->page + l->size - 1) / l->size);
+            if (end > l->u->fresh) return any; /* what is beyond is purge_fresh's */
+            if (l->u[i].holes >> g & 1 || !all_free(l, (uint32_t)(off / l->size), end)) continue;
+            l->go[i] = (uint16_t)(l->go[i] | 1u << g);
+            any = true;
+        }
+    }
+    return any;
+}
+
+/* G2: blocks that begin in a page to go leave the list. */
+static void unlink_blocks(struct look *l)
+{
+    struct hk_unit *u = l->u;
+    void **link = &u->free;
+    for (char *p = u->free, *next; p; p = next) {
+        size_t off = (size_t)(p - l->slab);
+        unsigned page = (unsigned)(off % HK_UNIT_BYTES / l->page);
+        next = *(char **)p;
+        if (l->go[off / HK_UNIT_BYTES] >> page & 1) {
+            u->linked--;
+            u[off / HK_UNIT_BYTES].holes |= (uint16_t)(1u << page);
+        } else {
+            *link = p;
+            link = (void **)p;
+        }
+    }
+    *link = NULL;
+}
+
+static size_t give_back(char *from, char *to)
+{
+    return to > from && hk_sys_purge(from, (size_t)(to - from)) ? (size_t)(to - from) : 0;
+}
+
+static size_t purge_chosen(const struct look *l)
+{
+    unsigned n = hk_class_units(l->u->cls) * l->pages_a_unit;
+    size_t got = 0;
+    for (unsigned i = 0, from = 0; i <= n; i++) {
+        if (i < n && l->go[i / l->pages_a_unit] >> (i % l->pages_a_unit) & 1) continue;
+        got += give_back(l->slab + from * l->page, l->slab + i * l->page);
+        from = i + 1;
+    }
+    return got;
+}
+
+/* The part of a slab that was never linked: zero from then on, so its blocks are known to be. */
+static size_t purge_fresh(struct hk_unit *u)
+{
+    size_t page = hk_sys_page_bytes(), got;
+    char *from = hk_unit_addr(u) + hk_class_bytes(u->cls) * u->fresh;
+    char *first = (char *)hk_align_up((uintptr_t)from, page);
+    if (u->clean || u->fresh == u->blocks) return 0;
+    got = give_back(first, hk_unit_addr(u) + hk_class_units(u->cls) * HK_UNIT_BYTES);
+    if (!got) return 0;
+    memset(from, 0, (size_t)(first - from));
+    u->clean = 1;
+    return got;
+}
+
+static size_t purge_slab(struct hk_unit *u)
+{
+    struct look l;
+    size_t got = purge_fresh(u);
+    if (!u->free || hk_sys_page_bytes() > HK_UNIT_BYTES) return got;
+    look_at(&l, u);
+    if (!choose_pages(&l)) return got;
+    unlink_blocks(&l);
+    return got + purge_chosen(&l);
+}
+
+size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks)
+{
+    size_t got = 0;
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
+            bool idle = u->free == u->seen;
+            if (!idle) u->purged = 0;
+            u->seen = u->free;
+            if (u->purged || !(idle || force) || blocks < u->blocks) continue;
+            blocks -= u->blocks;
+            got += purge_slab(u);
+            u->seen = u->free;
+            u->purged = 1;
+        }
+    }
+    return got;
+}
+
+void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end)
+{
+    unsigned i = 0;
+    while (!u[i].holes) i++;
+    blocks_of_page(u, i, (unsigned)__builtin_ctz(u[i].holes), first, end);
+    u[i].holes &= (uint16_t)(u[i].holes - 1);
+}
+
+uint32_t hk_slab_hole_blocks(const struct hk_unit *u)
+{
+    uint32_t n = 0;
+    for (unsigned i = 0; i < hk_class_units(u->cls); i++) {
+        for (uint32_t m = u[i].holes; m; m &= m - 1) {
+            uint32_t first, end;
+            blocks_of_page(u, i, (unsigned)__builtin_ctz(m), &first, &end);
+            n += end - first;
+        }
+    }
+    return n;
+}
