@@ -19,9 +19,7 @@
 
 HK_EXPORT int hakmem_trim(size_t pad)
 {
-    /* Purge order is the pool's own: a pad that covers all free memory leaves it as it is. */
-    if (pad && pad >= hk_pool_dirty_units() * HK_UNIT_BYTES) return 0;
-    return hk_front_trim() > 0;
+    return hk_front_trim(pad < HK_MAX_REQUEST ? pad : HK_MAX_REQUEST) > 0;
 }
 
 #if HK_OVERRIDE

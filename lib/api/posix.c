@@ -87,22 +87,42 @@ void *reallocarray(void *p, size_t count, size_t size);
 HK_ALIAS(hakmem_usable_size)
 size_t malloc_usable_size(void *p);
 
-/* In libstdc++ when the program has it; without it nobody can catch, or install a handler. */
+/*
+ * In libstdc++ when the program has it; without it nobody can catch, or install a handler. A plugin
+ * in C++ of a program in C brings it later, and for itself: then it is looked for by name. This
+ * may malloc, in a path that holds nothing and has failed already.
+ */
 typedef void (*new_handler)(void);
 extern new_handler _ZSt15get_new_handlerv(void) HK_WEAK;
 extern void _ZSt17__throw_bad_allocv(void) HK_WEAK;
 
+typedef void (*any_function)(void);
+static any_function late(const char *name)
+{
+    any_function f = (any_function)hk_sys_loaded_function("libstdc++.so.6", name);
+    return f ? f : (any_function)hk_sys_loaded_function("libc++.so.1", name);
+}
+
+static new_handler current_handler(void)
+{
+    if (_ZSt15get_new_handlerv) return _ZSt15get_new_handlerv();
+    new_handler (*get)(void) = (new_handler(*)(void))late("_ZSt15get_new_handlerv");
+    return get ? get() : NULL;
+}
+
 void *hk_new_retry(size_t n, size_t align, int nothrow)
 {
     for (;;) {
-        new_handler handler = _ZSt15get_new_handlerv ? _ZSt15get_new_handlerv() : NULL;
+        new_handler handler = current_handler();
         if (!handler) break;
         handler(); /* frees something, throws, or does not return */
         void *p = align ? hk_front_alloc_aligned(n, align) : hk_front_alloc(n);
         if (p) return p;
     }
     if (nothrow) return NULL;
-    if (_ZSt17__throw_bad_allocv) _ZSt17__throw_bad_allocv();
+    any_function throw_bad_alloc = _ZSt17__throw_bad_allocv;
+    if (!throw_bad_alloc) throw_bad_alloc = late("_ZSt17__throw_bad_allocv");
+    if (throw_bad_alloc) throw_bad_alloc();
     hk_die("out of memory in operator new", NULL);
 }
 

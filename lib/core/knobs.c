@@ -9,7 +9,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/map.h"
 #include "os/report.h"
+
+#define TEXT_MAX 4096 /* a path */
 
 #define HK_KNOB(id, name, type, def, least, most, help)                                            \
     {name, HK_TYPE_##type, def, least, most, help},
@@ -36,6 +39,14 @@ static bool parse_int(const char *s, int64_t *out)
     return true;
 }
 
+/* The program may write over its environment later, as setproctitle(3) does. */
+static const char *keep(const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *copy = bytes <= TEXT_MAX ? hk_meta_alloc(bytes) : NULL;
+    return copy ? memcpy(copy, text, bytes) : NULL;
+}
+
 /* False if value is not one of this row. */
 static bool set_knob(unsigned k, const char *value)
 {
@@ -43,9 +54,9 @@ static bool set_knob(unsigned k, const char *value)
     int64_t v = 0;
     if (row->type == HK_TYPE_BOOL && (!parse_int(value, &v) || v < row->least || v > row->most))
         return false;
+    if (row->type == HK_TYPE_TEXT && !(state[k].text = keep(value))) return false;
     state[k].set = true;
     state[k].value = v;
-    state[k].text = value;
     return true;
 }
 

@@ -22,9 +22,11 @@
 #define UNITS_BYTES     (64 * HK_KIB)  /* first unit records: 64 MiB of heap */
 #define UNITS_STEP_MAX  (16 * HK_MIB)
 #define GROW_MIN_CHUNKS ((size_t)2)
-#define GROW_MAX_CHUNKS ((size_t)32) /* 64 MiB: few calls, and little to lose if refused */
-#define SKIP_BYTES      HK_GIB       /* when somebody sits in the window, go on behind him */
-#define SKIPS           8
+#define GROW_MAX_CHUNKS ((size_t)32)  /* 64 MiB: few calls, and little to lose if refused */
+#define PROBE_CHUNKS    ((size_t)512) /* 1 GiB */
+/* When somebody sits in the window, go on behind him: 1 GiB on, then 2, 4 … */
+#define SKIP_BYTES HK_GIB
+#define SKIPS      12
 
 struct hk_window hk_window;
 
@@ -43,7 +45,7 @@ static size_t meta_mapped;
 static bool try_window(uintptr_t w)
 {
     size_t bytes = PIECE_BYTES + META_BYTES + UNITS_BYTES;
-    if (!hk_sys_map((void *)w, bytes)) return false;
+    if (!hk_sys_map_sparse((void *)w, bytes)) return false;
     /* The place of the heap must be usable too; the first growth finds this part done. */
     heap_ready = GROW_MIN_CHUNKS * HK_CHUNK_BYTES;
     while (heap_ready && !hk_sys_map((void *)(w + WINDOW_HEAP), heap_ready))
@@ -117,10 +119,10 @@ static bool map_units(size_t end)
     if (step < need - units_end) step = need - units_end;
     void *at = (void *)(hk_window.units + units_end);
     units_step = step;
-    bool done = hk_sys_map(at, step);
+    bool done = hk_sys_map_sparse(at, step);
     if (!done) {
         units_step = step = need - units_end;
-        done = hk_sys_map(at, step);
+        done = hk_sys_map_sparse(at, step);
     }
     if (done) {
         units_end += step;
@@ -139,7 +141,7 @@ static bool map_pieces(size_t end)
     size_t last = (end - 1) / HK_CHUNK_BYTES / PIECE_CHUNKS;
     for (size_t i = 0; i <= last; i++) {
         if (pieces[i]) continue;
-        pieces[i] = hk_sys_map(NULL, PIECE_BYTES);
+        pieces[i] = hk_sys_map_sparse(NULL, PIECE_BYTES);
         if (!pieces[i]) return false;
         hk_sys_nohuge(pieces[i], PIECE_BYTES);
         meta_mapped += PIECE_BYTES;
@@ -175,6 +177,8 @@ static bool kernel_has(size_t bytes)
 void *hk_map_grow(size_t chunks, size_t *got)
 {
     if (chunks > HEAP_MAX >> HK_CHUNK_SHIFT) return NULL;
+    /* Records come first: do not map gigabytes of them for what the kernel never gives. */
+    if (chunks > PROBE_CHUNKS && !kernel_has(chunks << HK_CHUNK_SHIFT)) return NULL;
     void *p = NULL;
     hk_lock_acquire(&grow_lock);
     size_t want = heap_end / HK_CHUNK_BYTES / 4;
@@ -185,7 +189,7 @@ void *hk_map_grow(size_t chunks, size_t *got)
     bool done = map_heap(at, want << HK_CHUNK_SHIFT);
     if (!done) done = map_heap(at, (want = chunks) << HK_CHUNK_SHIFT);
     for (int i = 0; !done && i < SKIPS && kernel_has(want << HK_CHUNK_SHIFT); i++) {
-        at += SKIP_BYTES;
+        at += SKIP_BYTES << i;
         done = map_heap(at, want << HK_CHUNK_SHIFT);
     }
     if (done) {
@@ -202,7 +206,7 @@ void *hk_meta_alloc(size_t bytes)
     HK_CHECK(bytes <= META_BYTES, NULL);
     hk_lock_acquire(&meta_lock);
     if (meta_room < bytes) {
-        char *piece = hk_sys_map(NULL, META_BYTES);
+        char *piece = hk_sys_map_sparse(NULL, META_BYTES);
         if (piece) {
             meta_next = piece;
             meta_room = META_BYTES;

@@ -262,11 +262,12 @@ static bool purgeable(const struct hk_chunk *c, uint32_t now, uint32_t idle_ms)
     return live && (~c->used & c->dirty) && now - c->freed_ms >= idle_ms;
 }
 
-/* Whole free chunks from i on, taken out of their free run. */
-static struct range take_free_chunks(size_t i, uint32_t now, uint32_t idle_ms)
+/* Whole free chunks from i on, at most `most`, taken out of their free run. */
+static struct range take_free_chunks(size_t i, size_t most, uint32_t now, uint32_t idle_ms)
 {
     size_t n = 1, end = hk_map_chunks();
-    while (n < RANGE_CHUNKS && i + n < end && hk_chunk_at(i + n)->state == HK_CHUNK_FREE &&
+    if (most > RANGE_CHUNKS) most = RANGE_CHUNKS;
+    while (n < most && i + n < end && hk_chunk_at(i + n)->state == HK_CHUNK_FREE &&
            purgeable(hk_chunk_at(i + n), now, idle_ms))
         n++;
     hk_runs_take_at(i, n);
@@ -274,20 +275,27 @@ static struct range take_free_chunks(size_t i, uint32_t now, uint32_t idle_ms)
     return (struct range){hk_chunk_addr(i), n * HK_CHUNK_UNITS};
 }
 
-/* A dirty free stretch at or after chunk *i, taken out of the pool; units 0 at the end. */
-static struct range take_dirty(size_t *i, uint32_t now, uint32_t idle_ms)
+/*
+ * A dirty free stretch at or after chunk *i, taken out of the pool; units 0 at the end. At least
+ * `keep` dirty units stay.
+ */
+static struct range take_dirty(size_t *i, size_t keep, uint32_t now, uint32_t idle_ms)
 {
     for (size_t end = hk_map_chunks(); *i < end; ++*i) {
+        size_t dirty = hk_pool_dirty_units(), most = dirty > keep ? dirty - keep : 0;
+        if (!most) break;
         struct hk_chunk *c = hk_chunk_at(*i);
         if (!purgeable(c, now, idle_ms)) continue;
         if (c->state == HK_CHUNK_FREE) {
-            struct range r = take_free_chunks(*i, now, idle_ms);
+            if (keep && most < HK_CHUNK_UNITS) continue;
+            struct range r =
+                take_free_chunks(*i, keep ? most / HK_CHUNK_UNITS : RANGE_CHUNKS, now, idle_ms);
             *i += r.units / HK_CHUNK_UNITS;
             return r;
         }
         uint32_t m = ~c->used & c->dirty;
         unsigned at = (unsigned)__builtin_ctz(m), n = 0;
-        while (at + n < HK_CHUNK_UNITS && (m >> (at + n) & 1)) n++;
+        while (at + n < HK_CHUNK_UNITS && n < most && (m >> (at + n) & 1)) n++;
         take_units(c, at, n);
         return (struct range){hk_chunk_addr(*i) + (size_t)at * HK_UNIT_BYTES, n};
     }
@@ -309,7 +317,7 @@ static void put_back(struct range r, bool clean)
 
 #define BATCH 16 /* ranges a round: bounds both the time under the lock and the stack */
 
-size_t hk_pool_purge(uint32_t idle_ms)
+size_t hk_pool_purge(uint32_t idle_ms, size_t keep)
 {
     size_t bytes = 0, i = 0;
     uint32_t now = (uint32_t)hk_sys_now_ms();
@@ -317,7 +325,7 @@ size_t hk_pool_purge(uint32_t idle_ms)
         struct range r[BATCH];
         int n = 0;
         hk_lock_acquire(&pool_lock);
-        while (n < BATCH && (r[n] = take_dirty(&i, now, idle_ms)).units) n++;
+        while (n < BATCH && (r[n] = take_dirty(&i, keep, now, idle_ms)).units) n++;
         hk_lock_release(&pool_lock);
         more = n == BATCH;
         bool done[BATCH];

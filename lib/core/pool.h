@@ -24,8 +24,11 @@ void hk_pool_free(void *p, size_t units);
 /* Take the `more` units that follow [p, p + units), if all are free; *clean as above. */
 bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean);
 
-/* Return to the kernel dirty free units that nobody freed into for `idle_ms`; bytes returned. */
-size_t hk_pool_purge(uint32_t idle_ms);
+/*
+ * Return to the kernel dirty free units that nobody freed into for `idle_ms`, all but `keep` units;
+ * bytes returned.
+ */
+size_t hk_pool_purge(uint32_t idle_ms, size_t keep);
 
 struct hk_pool_stats {
     size_t mapped_bytes;     /* address space of the heap */

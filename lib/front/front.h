@@ -52,9 +52,11 @@ HK_INLINE bool hk_remote_waiting(struct hk_heap *h)
     return h->pending || atomic_load_explicit(&h->inbox, memory_order_relaxed);
 }
 
-/* Give back all that can be: own caches, parked heaps, free memory; bytes returned to the kernel.
+/*
+ * Give back all that can be, but for `keep` bytes of free memory: own caches, parked heaps, free
+ * units; bytes returned to the kernel.
  */
-size_t hk_front_trim(void);
+size_t hk_front_trim(size_t keep);
 /* Look at the clock and purge idle memory if due; from slow paths. */
 void hk_front_tick(void);
 

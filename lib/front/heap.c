@@ -188,7 +188,7 @@ size_t hk_heap_purge_parked(bool force)
     return got;
 }
 
-size_t hk_front_trim(void)
+size_t hk_front_trim(size_t keep)
 {
     struct hk_heap *h = hk_thread.heap;
     size_t got = 0;
@@ -202,7 +202,7 @@ size_t hk_front_trim(void)
         atomic_store_explicit(&h->busy, 0, memory_order_release);
     }
     got += hk_heap_purge_parked(true);
-    return got + hk_pool_purge(0);
+    return got + hk_pool_purge(0, hk_bytes_to_units(keep));
 }
 
 /* ---- fork ---- */

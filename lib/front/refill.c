@@ -35,7 +35,7 @@ void hk_front_tick(void)
         atomic_store_explicit(&own->busy, 0, memory_order_release);
     }
     hk_heap_purge_parked(false);
-    if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) hk_pool_purge(hk_policy_purge_idle_ms(&v));
+    if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) hk_pool_purge(hk_policy_purge_idle_ms(&v), 0);
 }
 
 static bool refill(struct hk_thread *t, unsigned c)
@@ -61,7 +61,7 @@ static HK_NOINLINE void *slab_alloc(unsigned c)
     if (p) return p;
     if (HK_UNLIKELY(!t->heap) && !hk_heap_attach(t)) return hk_guest_alloc(c);
     if (HK_UNLIKELY(!refill(t, c))) {
-        hk_front_trim();
+        hk_front_trim(0);
         if (!refill(t, c)) return NULL;
     }
     return hk_bin_pop(t, c);
@@ -74,7 +74,7 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     hk_front_tick();
     void *p = hk_large_alloc(n, align, zero);
     if (HK_UNLIKELY(!p) && hk_thread.heap) {
-        hk_front_trim();
+        hk_front_trim(0);
         p = hk_large_alloc(n, align, zero);
     }
     return p;

@@ -27,6 +27,18 @@ static HK_COLD void free_foreign(void *p)
     hk_sys_libc_free(p);
 }
 
+/* Such a block moves to us: what glibc would return need not be a block that we know again. */
+static HK_COLD void *realloc_foreign(void *p, size_t n)
+{
+    if (!hk_sys_libc_owns(p)) hk_die("realloc of an invalid pointer", p);
+    size_t have = hk_sys_libc_bytes(p);
+    void *q = hk_front_alloc(n);
+    if (!q) return NULL;
+    memcpy(q, p, n < have ? n : have);
+    hk_sys_libc_free(p);
+    return q;
+}
+
 void hk_front_free(void *p)
 {
     struct hk_thread *t = &hk_thread;
@@ -57,7 +69,7 @@ size_t hk_front_usable(const void *p)
 {
     struct hk_unit *u = hk_unit_of(p);
     uintptr_t owner = u ? atomic_load_explicit(&u->owner, memory_order_relaxed) : HK_OWNER_NONE;
-    if (owner == HK_OWNER_NONE) return 0;
+    if (owner == HK_OWNER_NONE) return p && hk_sys_libc_owns(p) ? hk_sys_libc_bytes(p) : 0;
     if (owner == HK_OWNER_RUN) return hk_large_bytes(u);
     return hk_class_bytes(hk_slab_head(u, owner)->cls);
 }
@@ -73,13 +85,12 @@ void *hk_front_realloc(void *p, size_t n)
     uintptr_t owner;
     if (!p) return hk_front_alloc(n);
     struct hk_unit *u = find(p, &owner);
-    if (HK_UNLIKELY(owner == HK_OWNER_NONE)) {
-        if (!hk_sys_libc_owns(p)) hk_die("realloc of an invalid pointer", p);
-        return hk_sys_libc_realloc(p, n);
-    }
+    if (HK_UNLIKELY(owner == HK_OWNER_NONE)) return realloc_foreign(p, n);
     size_t have;
     if (owner == HK_OWNER_RUN) {
         have = hk_large_bytes(u);
+        hk_fork_courtesy();
+        hk_front_tick();
         if (n > HK_MID_MAX && n <= HK_MAX_REQUEST && hk_large_resize(u, p, n)) return p;
     } else {
         have = hk_class_bytes(hk_slab_head(u, owner)->cls);

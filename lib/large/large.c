@@ -63,7 +63,8 @@ void *hk_large_alloc(size_t n, size_t align, bool zero)
     if (!clean) purge_tail(u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
     bump(n < HK_CHUNK_BYTES ? &large_allocs : &big_allocs);
-    if (zero && !clean) memset(p, 0, n);
+    if (zero && !clean && (n < HK_CLEAR_BY_PURGE || !hk_sys_purge(p, units << HK_UNIT_SHIFT)))
+        memset(p, 0, n);
     return p;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "os/sys.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
@@ -42,12 +43,11 @@ size_t hk_sys_page_bytes(void)
     return p;
 }
 
-void *hk_sys_map(void *at, size_t bytes)
+static void *map(void *at, size_t bytes, int flags)
 {
     int saved = errno;
     count(HK_SYS_MMAP);
-    void *p =
-        mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     if (p == MAP_FAILED) p = NULL;
     if (p && at && p != at) { /* a hint that was taken is no answer */
         count(HK_SYS_MUNMAP);
@@ -56,6 +56,16 @@ void *hk_sys_map(void *at, size_t bytes)
     }
     errno = saved;
     return p;
+}
+
+void *hk_sys_map(void *at, size_t bytes)
+{
+    return map(at, bytes, 0);
+}
+
+void *hk_sys_map_sparse(void *at, size_t bytes)
+{
+    return map(at, bytes, MAP_NORESERVE);
 }
 
 bool hk_sys_unmap(void *p, size_t bytes)
@@ -150,7 +160,6 @@ bool hk_sys_secure(void)
 /* Where the C library keeps the program break; reading it costs no call. */
 extern void *__curbrk __attribute__((weak));
 extern void __libc_free(void *p) __attribute__((weak));
-extern void *__libc_realloc(void *p, size_t n) __attribute__((weak));
 
 /* End of the program's own image, below which the heap at the break cannot start. */
 static uintptr_t image_end(void)
@@ -168,8 +177,10 @@ static uintptr_t image_end(void)
 
 bool hk_sys_libc_owns(const void *p)
 {
-    if (!&__curbrk || !__libc_free || !__libc_realloc) return false;
-    return (uintptr_t)p < (uintptr_t)__curbrk && (uintptr_t)p >= image_end();
+    if (!&__curbrk || !__libc_free) return false;
+    uintptr_t end = (uintptr_t)__curbrk, from = image_end();
+    if (from > end) from = 0; /* started by ld.so itself: the image is elsewhere */
+    return (uintptr_t)p < end && (uintptr_t)p >= from && (uintptr_t)p % 16 == 0;
 }
 
 void hk_sys_libc_free(void *p)
@@ -179,9 +190,24 @@ void hk_sys_libc_free(void *p)
     errno = saved;
 }
 
-void *hk_sys_libc_realloc(void *p, size_t n)
+size_t hk_sys_libc_bytes(const void *p)
 {
-    return __libc_realloc(p, n);
+    /* The word before the block holds the chunk's size, which counts that word, and three flags. */
+    size_t chunk = ((const size_t *)p)[-1] & ~(size_t)7;
+    return chunk > sizeof chunk ? chunk - sizeof chunk : 0;
+}
+
+void (*hk_sys_loaded_function(const char *library, const char *name))(void)
+{
+    int saved = errno;
+    union {
+        void *p;
+        void (*f)(void);
+    } found = {NULL};
+    void *lib = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    if (lib) found.p = dlsym(lib, name);
+    errno = saved;
+    return found.f;
 }
 
 size_t hk_sys_resident_bytes(void)

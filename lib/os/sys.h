@@ -28,8 +28,13 @@ extern const char *const hk_sys_name[HK_SYS_CALLS];
 
 /* Page size of the running kernel, bytes. */
 size_t hk_sys_page_bytes(void);
-/* Fresh zeroed private memory exactly at `at` (hint may be NULL: anywhere); NULL if refused. */
+/*
+ * Fresh zeroed private memory exactly at `at` (hint may be NULL: anywhere); NULL if refused.
+ * hk_sys_map is for the heap: the kernel may refuse more than it could ever give. Records are
+ * sparse and few of their pages are touched: hk_sys_map_sparse is not held to that.
+ */
 void *hk_sys_map(void *at, size_t bytes);
+void *hk_sys_map_sparse(void *at, size_t bytes);
 /* False if the kernel refused: the range is still mapped and still ours. */
 bool hk_sys_unmap(void *p, size_t bytes);
 /* Give the pages back, keep the addresses; they read as zero after. False if refused. */
@@ -53,7 +58,13 @@ bool hk_sys_secure(void);
  */
 bool hk_sys_libc_owns(const void *p);
 void hk_sys_libc_free(void *p);
-void *hk_sys_libc_realloc(void *p, size_t n);
+/* Bytes that may be used of p, which is the C library's. */
+size_t hk_sys_libc_bytes(const void *p);
+/*
+ * A function of a library that the program has loaded, in whatever scope; NULL without. The only
+ * call here that may malloc: for paths that hold nothing and are not malloc's own.
+ */
+void (*hk_sys_loaded_function(const char *library, const char *name))(void);
 /* Resident bytes of the process now (reads /proc; 0 if unknown) and at its peak. */
 size_t hk_sys_resident_bytes(void);
 size_t hk_sys_peak_bytes(void);

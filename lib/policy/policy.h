@@ -23,6 +23,8 @@
 #define HK_TAIL_SHARE     16
 #define HK_TAIL_FREE      HK_MIB
 #define HK_TAIL_PURGE_MIN (16 * HK_KIB) /* a shorter one is not worth a call */
+/* From this size on, reused memory is cleared by giving it back: what stays unused stays free. */
+#define HK_CLEAR_BY_PURGE (2 * HK_MIB)
 /* Free resident memory below this is not worth a look, nor are slabs below that. */
 #define HK_PURGE_MIN_UNITS      ((size_t)(1 * HK_MIB / HK_UNIT_BYTES))
 #define HK_PURGE_MIN_USED_UNITS ((size_t)(4 * HK_MIB / HK_UNIT_BYTES))

@@ -169,6 +169,22 @@ static void zero_counts(void)
     }
 }
 
+/* A big table of which little is used costs little, the second time too. */
+static void sparse(void)
+{
+    const size_t n = 256 * T_MIB;
+    size_t before = t_resident();
+    for (int i = 0; i < 3; i++) {
+        unsigned char *p = calloc(1, t_opaque(n));
+        T_EXPECT(p != NULL, "calloc of 256 MiB");
+        if (!p) return;
+        T_EXPECT(p[n / 2] == 0 && p[n / 3] == 0, "not zero");
+        p[n / 2] = p[n / 3] = 1;
+        T_EXPECT(t_resident() < before + n / 8, "%zu MiB resident", t_resident() / T_MIB);
+        free(p);
+    }
+}
+
 int main(void)
 {
     t_isolated("calloc is zero after dirty reuse of every size", dirty_every_size);
@@ -179,5 +195,6 @@ int main(void)
     t_isolated("calloc is zero where other threads freed", dirty_by_other_thread);
     t_isolated("calloc overflow is NULL and ENOMEM", overflow);
     t_isolated("calloc of nothing gives unique blocks", zero_counts);
+    t_isolated("calloc of big sparse tables stays sparse", sparse);
     return hktest_done();
 }

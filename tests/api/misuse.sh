@@ -39,6 +39,7 @@ same "malloc_usable_size of what is not ours is 0" $? 0
 
 build foreign <<'C'
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 extern void *__libc_malloc(size_t);
@@ -50,7 +51,15 @@ int main(void)
     errno = 77;
     free(q);
     if (errno != 77 || strcmp(p, "from the C library")) return 1;
+    p = realloc(p, 500000); /* glibc's own realloc would map this elsewhere */
+    if (strcmp(p, "from the C library")) return 2;
     free(p);
+    q = __libc_malloc(100);
+    if (malloc_usable_size(q) < 100) return 3;
+    memset(q, 'q', 100);
+    q = realloc(q, 10);
+    if (!q || memcmp(q, "qqqqqqqqqq", 10)) return 4;
+    free(q);
     return 0;
 }
 C
@@ -72,4 +81,52 @@ result $? "HAKMEM_STATS writes to fd 2"
 same "HAKMEM_STATS_FILE keeps fd 2 clean" "$(said HAKMEM_STATS=1 HAKMEM_STATS_FILE="$dir/stats")" ""
 grep -q '^allocations, tiny' "$dir/stats"
 result $? "and has the statistics"
+build setproctitle <<'C'
+#include <string.h>
+extern char **environ;
+int main(void)
+{
+    for (char **e = environ; *e; e++) memset(*e, 'Z', strlen(*e));
+    return 0;
+}
+C
+env -C "$dir" HAKMEM_STATS=1 HAKMEM_STATS_FILE="$dir/title" LD_PRELOAD="$lib" "$dir/setproctitle"
+grep -q '^allocations, tiny' "$dir/title"
+result $? "the file's name outlives the environment"
+
+# A C program opens a plugin in C++: the C++ runtime comes after the library.
+cat > "$dir/plugin.cc" <<'C'
+#include <new>
+static int handled;
+static void handler()
+{
+    handled++;
+    std::set_new_handler(nullptr);
+}
+extern "C" int plugin()
+{
+    volatile unsigned long absurd = 1ul << 62;
+    std::set_new_handler(handler);
+    if (::operator new(absurd, std::nothrow) || handled != 1) return 1;
+    try {
+        ::operator delete(::operator new(absurd));
+    } catch (std::bad_alloc &) {
+        return 0;
+    }
+    return 2;
+}
+C
+build host <<'C'
+#include <dlfcn.h>
+#include <stdlib.h>
+int main(int argc, char **argv)
+{
+    void *lib = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
+    int (*plugin)(void) = lib ? (int (*)(void))dlsym(lib, "plugin") : NULL;
+    return plugin ? plugin() : 99;
+}
+C
+${CXX:-c++} -O1 -fPIC -shared -o "$dir/plugin.so" "$dir/plugin.cc"
+LD_PRELOAD=$lib "$dir/host" "$dir/plugin.so"
+same "operator new fails as it should in a C++ plugin of a C program" $? 0
 finish

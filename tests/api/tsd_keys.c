@@ -67,7 +67,7 @@ static void make_keys(size_t most)
     for (keys = 0; keys < most && pthread_key_create(&key[keys], destroy) == 0;) keys++;
 }
 
-/* n threads, AT_ONCE at a time; the resident size of the last four fifths is flat. */
+/* n threads, AT_ONCE at a time; the resident size of the second half is flat. */
 static void flat(void *(*f)(void *), size_t n)
 {
     size_t early = 0;
@@ -76,7 +76,7 @@ static void flat(void *(*f)(void *), size_t n)
         for (size_t k = 0; k < AT_ONCE; k++)
             if (pthread_create(&t[k], NULL, f, (void *)(i + k)) != 0) abort();
         for (size_t k = 0; k < AT_ONCE; k++) pthread_join(t[k], NULL);
-        if (i >= n / 5 && !early) early = t_resident();
+        if (i >= n / 2 && !early) early = t_resident();
     }
     T_EXPECT(t_resident() < early + GROWTH, "grew from %zu to %zu", early, t_resident());
     T_EXPECT(wrong == 0, "%zu values had lost their content", wrong);
@@ -96,9 +96,9 @@ static void many_keys(void)
 {
     make_keys(MANY_KEYS);
     T_EXPECT(keys == MANY_KEYS, "only %zu keys", keys);
-    flat(sets_many, 2000);
+    flat(sets_many, 4000);
     /* turns 0 to 3, as often: 1 to 4 destructions, and 4 is all the rounds there are */
-    T_EXPECT(destroyed == 2000 * MANY_KEYS * 5 / 2, "%zu destructions", destroyed);
+    T_EXPECT(destroyed == 4000 * MANY_KEYS * 5 / 2, "%zu destructions", destroyed);
 }
 
 static struct value *gift[AT_ONCE][KEYS_MAX];
@@ -245,7 +245,7 @@ static void freed_last_of_all(void)
 
 int main(void)
 {
-    t_isolated("2 000 threads with 100 keys", many_keys);
+    t_isolated("4 000 threads with 100 keys", many_keys);
     t_isolated("1 000 threads with every key set before their first block", every_key);
     t_isolated("3 000 threads with keys of their own", late_keys);
     t_isolated("4 000 threads with hooks that run before the keys", hooks_before_keys);

@@ -94,7 +94,7 @@ static bool storm(void)
             slot[i].p = NULL;
         }
         if (step % 1000 == 0) hk_pool_check();
-        if (step % 3000 == 0) hk_pool_purge(0);
+        if (step % 3000 == 0) hk_pool_purge(0, 0);
     }
     return true;
 }
@@ -109,7 +109,12 @@ int main(void)
     }
     hktest_ok(hk_pool_check() > 0, "invariants hold at the end");
     HKTEST(hk_pool_used_units() == 0);
-    hktest_ok(hk_pool_purge(0) > 0, "free memory goes back");
+    size_t dirty = hk_pool_dirty_units();
+    hktest_ok(dirty > 100 && hk_pool_purge(0, dirty) == 0, "what is to be kept stays");
+    hk_pool_purge(0, dirty / 2);
+    hktest_ok(hk_pool_dirty_units() >= dirty / 2 && hk_pool_dirty_units() < dirty,
+              "half: %zu of %zu units stay", hk_pool_dirty_units(), dirty);
+    hktest_ok(hk_pool_purge(0, 0) > 0, "free memory goes back");
     hk_pool_read_stats(&s);
     HKTEST(s.dirty_free_bytes == 0 && s.used_bytes == 0 && s.purges > 0);
     bool clean = false;
