@@ -51,8 +51,10 @@ void hk_thread_born(struct hk_thread *t)
     uint32_t state = atomic_load_explicit(&key_state, memory_order_acquire);
     if (HK_UNLIKELY(state < KEY_MADE)) state = make_key();
     /* A key below 32 costs no allocation; another one comes back to us, who have a heap by now. */
+    int saved = errno;
     bool done = state == KEY_MADE && pthread_setspecific(thread_key, t) == 0;
     if (!done && __cxa_thread_atexit_impl) __cxa_thread_atexit_impl(thread_ended, t, &__dso_handle);
+    errno = saved; /* of an allocation of theirs that failed */
 }
 
 static void fork_prepare(void)
@@ -67,6 +69,9 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
+    uint32_t half = KEY_BEING_MADE; /* by a thread that is not here */
+    atomic_compare_exchange_strong_explicit(&key_state, &half, KEY_REFUSED, memory_order_relaxed,
+                                            memory_order_relaxed);
     hk_front_fork_child();
 }
 

@@ -28,7 +28,9 @@
 #define SKIP_BYTES HK_GIB
 #define SKIPS      12
 
-struct hk_window hk_window;
+/* Until base is set no pointer of a program is near it, whatever limit reads as. */
+#define BASE_UNSET ((uintptr_t)1 << 63)
+struct hk_window hk_window = {.base = BASE_UNSET};
 
 static struct hk_lock grow_lock = HK_LOCK_INIT(HK_RANK_GROW);
 static struct hk_lock meta_lock = HK_LOCK_INIT(HK_RANK_META);
@@ -39,7 +41,7 @@ static size_t units_end;  /* bytes of unit records mapped */
 static size_t units_step; /* and being mapped right now behind them */
 static char *meta_next;
 static size_t meta_room;
-static size_t meta_mapped;
+static _Atomic size_t meta_mapped;
 
 /* First mapping of a window at w. */
 static bool try_window(uintptr_t w)
@@ -57,7 +59,7 @@ static bool try_window(uintptr_t w)
     pieces[0] = (struct hk_chunk *)w;
     meta_next = (char *)w + PIECE_BYTES;
     meta_room = META_BYTES;
-    meta_mapped = bytes;
+    atomic_fetch_add_explicit(&meta_mapped, bytes, memory_order_relaxed);
     units_end = UNITS_BYTES;
     hk_window.units = w + PIECE_BYTES + META_BYTES;
     hk_window.base = w + WINDOW_HEAP;
@@ -92,7 +94,7 @@ bool hk_map_init(void)
     static _Atomic bool ready;
     if (HK_LIKELY(atomic_load_explicit(&ready, memory_order_acquire))) return true;
     hk_lock_acquire(&grow_lock);
-    bool done = hk_window.base || choose_window();
+    bool done = hk_window.base != BASE_UNSET || choose_window();
     atomic_store_explicit(&ready, done, memory_order_release);
     hk_lock_release(&grow_lock);
     return done;
@@ -126,7 +128,7 @@ static bool map_units(size_t end)
     }
     if (done) {
         units_end += step;
-        meta_mapped += step;
+        atomic_fetch_add_explicit(&meta_mapped, step, memory_order_relaxed);
     }
     atomic_thread_fence(memory_order_release); /* a forked child must not see this one first */
     units_step = 0;
@@ -144,7 +146,7 @@ static bool map_pieces(size_t end)
         pieces[i] = hk_sys_map_sparse(NULL, PIECE_BYTES);
         if (!pieces[i]) return false;
         hk_sys_nohuge(pieces[i], PIECE_BYTES);
-        meta_mapped += PIECE_BYTES;
+        atomic_fetch_add_explicit(&meta_mapped, PIECE_BYTES, memory_order_relaxed);
     }
     return true;
 }
@@ -210,7 +212,7 @@ void *hk_meta_alloc(size_t bytes)
         if (piece) {
             meta_next = piece;
             meta_room = META_BYTES;
-            meta_mapped += META_BYTES;
+            atomic_fetch_add_explicit(&meta_mapped, META_BYTES, memory_order_relaxed);
         }
     }
     char *p = NULL;
@@ -225,7 +227,7 @@ void *hk_meta_alloc(size_t bytes)
 
 size_t hk_meta_bytes(void)
 {
-    return meta_mapped;
+    return atomic_load_explicit(&meta_mapped, memory_order_relaxed);
 }
 
 void hk_map_fork_prepare(void)

@@ -21,6 +21,27 @@ static struct hk_chunk *bin[HK_CHUNK_UNITS]; /* by longest free span; none is em
 static uint32_t bin_mask;
 static _Atomic size_t used_units, dirty_units; /* written under the lock */
 
+#define RANGE_CHUNKS 32 /* 64 MiB a call: others must find memory meanwhile */
+
+#define BATCH 16 /* ranges a round: bounds the time under the lock */
+
+struct range {
+    char *p;
+    size_t units;
+};
+
+/*
+ * What the kernel works on now, under the lock: whoever finds no memory waits for it, and a child
+ * of fork takes it back. One purge at a time.
+ */
+static struct {
+    struct range range[BATCH];
+    uint32_t ranges;
+    bool open;
+    uintptr_t by; /* hk_lock_me() of who purges */
+} flight;
+#define FLIGHT_WAITS 2000 /* of 50 µs: no purge takes that long */
+
 static void add(_Atomic size_t *v, size_t n)
 {
     atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
@@ -132,18 +153,31 @@ static void *take(size_t units, size_t align_units, bool *clean)
     return hk_chunk_addr(first);
 }
 
+/* Whether free memory is at the kernel and will come back. */
+static bool in_flight(void)
+{
+    hk_lock_acquire(&pool_lock);
+    bool open = flight.open;
+    hk_lock_release(&pool_lock);
+    return open;
+}
+
 void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
 {
     size_t chunks = (units + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
     size_t align = align_units > HK_CHUNK_UNITS ? align_units / HK_CHUNK_UNITS : 1;
-    for (;;) {
+    for (int waits = 0;;) {
         hk_lock_acquire(&pool_lock);
         void *p = take(units, align_units, clean);
         hk_lock_release(&pool_lock);
         if (p) return p;
         size_t got;
         void *fresh = hk_map_grow(chunks + align - 1, &got);
-        if (!fresh) return NULL;
+        if (!fresh) {
+            if (!in_flight() || waits++ == FLIGHT_WAITS) return NULL;
+            hk_sys_pause();
+            continue;
+        }
         hk_lock_acquire(&pool_lock);
         hk_runs_put(hk_chunk_index(fresh), got);
         p = take(units, align_units, clean);
@@ -249,17 +283,11 @@ size_t hk_pool_used_units(void)
 
 static _Atomic uint64_t purged_bytes, purges, refused;
 
-#define RANGE_CHUNKS 32 /* 64 MiB a call: others must find memory meanwhile */
-
-struct range {
-    char *p;
-    size_t units;
-};
-
 static bool purgeable(const struct hk_chunk *c, uint32_t now, uint32_t idle_ms)
 {
     bool live = c->state == HK_CHUNK_FREE || c->state == HK_CHUNK_USED;
-    return live && (~c->used & c->dirty) && now - c->freed_ms >= idle_ms;
+    return live && (~c->used & c->dirty) &&
+           (int32_t)(now - c->freed_ms) >= (int32_t)idle_ms; /* freed after `now`: negative */
 }
 
 /* Whole free chunks from i on, at most `most`, taken out of their free run. */
@@ -315,35 +343,66 @@ static void put_back(struct range r, bool clean)
     put(r.p, r.units, stamp);
 }
 
-#define BATCH 16 /* ranges a round: bounds both the time under the lock and the stack */
+static bool begin_purge(void)
+{
+    hk_lock_acquire(&pool_lock);
+    bool mine = !flight.open;
+    if (mine) {
+        flight.open = true;
+        flight.by = hk_lock_me();
+    }
+    hk_lock_release(&pool_lock);
+    return mine;
+}
+
+/* The next batch into flight; false: it was the last. */
+static bool next_batch(size_t *i, size_t keep, uint32_t now, uint32_t idle_ms)
+{
+    struct range r;
+    hk_lock_acquire(&pool_lock);
+    while (flight.ranges < BATCH && (r = take_dirty(i, keep, now, idle_ms)).units)
+        flight.range[flight.ranges++] = r;
+    bool more = flight.ranges == BATCH;
+    hk_lock_release(&pool_lock);
+    return more;
+}
+
+/* All that is in flight goes to the kernel, and back to the pool; *refusal: a call was refused. */
+static size_t land(bool last, bool *refusal)
+{
+    size_t bytes = 0;
+    uint32_t clean = 0;
+    for (uint32_t k = 0, run; k < flight.ranges; k += run) {
+        const struct range *r = &flight.range[k];
+        size_t units = r->units;
+        for (run = 1; k + run < flight.ranges && r[run].p == r->p + units * HK_UNIT_BYTES; run++)
+            units += r[run].units;
+        bool done = hk_sys_purge(r->p, units * HK_UNIT_BYTES);
+        atomic_fetch_add_explicit(done ? &purges : &refused, 1, memory_order_relaxed);
+        if (done) clean |= hk_low_mask32(run) << k;
+        if (done) bytes += units * HK_UNIT_BYTES;
+        *refusal |= !done;
+    }
+    hk_lock_acquire(&pool_lock);
+    for (uint32_t k = 0; k < flight.ranges; k++) put_back(flight.range[k], clean >> k & 1);
+    flight.ranges = 0;
+    if (last || *refusal) flight.open = false;
+    hk_lock_release(&pool_lock);
+    return bytes;
+}
 
 size_t hk_pool_purge(uint32_t idle_ms, size_t keep)
 {
     size_t bytes = 0, i = 0;
     uint32_t now = (uint32_t)hk_sys_now_ms();
-    for (bool more = true; more;) {
-        struct range r[BATCH];
-        int n = 0;
-        hk_lock_acquire(&pool_lock);
-        while (n < BATCH && (r[n] = take_dirty(&i, keep, now, idle_ms)).units) n++;
-        hk_lock_release(&pool_lock);
-        more = n == BATCH;
-        bool done[BATCH];
-        for (int k = 0, run; k < n; k += run) {
-            size_t units = r[k].units;
-            for (run = 1; k + run < n && r[k + run].p == r[k].p + units * HK_UNIT_BYTES; run++)
-                units += r[k + run].units;
-            done[k] = hk_sys_purge(r[k].p, units * HK_UNIT_BYTES);
-            for (int j = 1; j < run; j++) done[k + j] = done[k];
-            atomic_fetch_add_explicit(done[k] ? &purges : &refused, 1, memory_order_relaxed);
-            if (done[k])
-                bytes += units * HK_UNIT_BYTES;
-            else
-                more = false; /* the kernel will not say otherwise a moment later */
-        }
-        hk_lock_acquire(&pool_lock);
-        for (int k = 0; k < n; k++) put_back(r[k], done[k]);
-        hk_lock_release(&pool_lock);
+    bool refusal = false;
+    for (int waits = 0; !begin_purge(); waits++) {
+        if (idle_ms || waits == FLIGHT_WAITS) return 0; /* who purges now does it for us */
+        hk_sys_pause();
+    }
+    for (bool more = true; more && !refusal;) { /* a refusal will not be otherwise a moment later */
+        more = next_batch(&i, keep, now, idle_ms);
+        bytes += land(!more, &refusal);
     }
     atomic_fetch_add_explicit(&purged_bytes, bytes, memory_order_relaxed);
     return bytes;
@@ -366,7 +425,15 @@ void hk_pool_fork_prepare(void)
 
 void hk_pool_fork_child(void)
 {
-    if (!hk_lock_reset(&pool_lock)) return;
+    if (!hk_lock_reset(&pool_lock)) {
+        if (!flight.open || flight.by == hk_lock_me()) return;
+        for (uint32_t k = 0; k < flight.ranges; k++) put_back(flight.range[k], false);
+        flight.ranges = 0;
+        flight.open = false;
+        return;
+    }
+    flight.ranges = 0;
+    flight.open = false;
     hk_runs_forget();
     memset(bin, 0, sizeof bin);
     bin_mask = 0;

@@ -21,6 +21,8 @@
 
 _Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE};
 
+#define GUEST_YIELDS 100 /* then sleep: the holder may need this CPU */
+
 static struct hk_lock heaps_lock = HK_LOCK_INIT(HK_RANK_HEAPS);
 static struct hk_lock guest_lock = HK_LOCK_INIT(HK_RANK_GUEST);
 static _Atomic(struct hk_heap *) all; /* newest first; next_all is constant */
@@ -35,11 +37,21 @@ struct hk_heap *hk_heap_first(void)
     return atomic_load_explicit(&all, memory_order_acquire);
 }
 
+/* Metadata, or a unit of the heap when the kernel maps nothing any more; zeroed. */
+static void *meta_or_unit(size_t bytes)
+{
+    bool clean;
+    void *p = hk_meta_alloc(bytes);
+    if (p) return p;
+    p = hk_pool_alloc(1, 1, &clean);
+    return p && !clean ? memset(p, 0, bytes) : p;
+}
+
 /* Under heaps_lock. */
 static struct hk_heap *heap_new(uint32_t state)
 {
     if (!hk_map_init()) return NULL;
-    struct hk_heap *h = hk_meta_alloc(sizeof *h);
+    struct hk_heap *h = meta_or_unit(sizeof *h);
     if (!h) return NULL;
     h->seq = births++;
     atomic_store_explicit(&h->state, state, memory_order_relaxed);
@@ -149,7 +161,7 @@ static struct hk_heap *guest_heap(void)
     hk_lock_acquire(&heaps_lock);
     h = atomic_load_explicit(&guest, memory_order_relaxed);
     if (!h && hk_map_init()) {
-        if (!guest_thread) guest_thread = hk_meta_alloc(sizeof *guest_thread);
+        if (!guest_thread) guest_thread = meta_or_unit(sizeof *guest_thread);
         if (guest_thread) h = heap_new(HK_HEAP_PARKED);
         atomic_store_explicit(&guest, h, memory_order_release);
     }
@@ -162,11 +174,14 @@ void *hk_guest_alloc(unsigned c)
     struct hk_heap *h = guest_heap();
     if (!h) return NULL;
     hk_lock_acquire(&guest_lock);
-    while (!hk_heap_seize(h)) hk_sys_yield(); /* a sender drains it for a moment */
+    for (int i = 0; !hk_heap_seize(h); i++) /* a sender drains it for a moment, or it is purged */
+        i < GUEST_YIELDS ? hk_sys_yield() : hk_sys_pause();
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = guest_thread;
     void *p = hk_bin_pop(guest_thread, c);
     if (!p && hk_slab_refill(h, c)) p = hk_bin_pop(guest_thread, c);
     h->thread = NULL;
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
     hk_heap_let_go(h);
     hk_lock_release(&guest_lock);
     return p;
@@ -181,8 +196,8 @@ size_t hk_heap_purge_parked(bool force)
         atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_release_empty(h);
-        got += hk_slab_purge(h, force, force ? UINT32_MAX : HK_PURGE_BLOCKS);
         atomic_store_explicit(&h->busy, 0, memory_order_release);
+        got += hk_slab_purge(h, force, force ? UINT32_MAX : HK_PURGE_BLOCKS);
         hk_heap_let_go(h);
     }
     return got;
@@ -198,8 +213,8 @@ size_t hk_front_trim(size_t keep)
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_flush_bins(h);
         hk_slab_release_empty(h);
-        got = hk_slab_purge(h, true, UINT32_MAX);
         atomic_store_explicit(&h->busy, 0, memory_order_release);
+        got = hk_slab_purge(h, true, UINT32_MAX);
     }
     got += hk_heap_purge_parked(true);
     return got + hk_pool_purge(0, hk_bytes_to_units(keep));
@@ -237,7 +252,6 @@ static bool ours(const struct hk_heap *h)
 static void orphan(struct hk_heap *h, bool torn)
 {
     atomic_store_explicit(&h->holder, 0, memory_order_relaxed);
-    if (atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_BUSY) torn = true;
     if (atomic_load_explicit(&h->busy, memory_order_acquire)) torn = true;
     atomic_store_explicit(&h->busy, 0, memory_order_relaxed);
     /* Its bins lie in a dead thread's memory: those blocks are leaked, as are its rings and

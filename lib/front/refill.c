@@ -29,11 +29,7 @@ void hk_front_tick(void)
         return;
     struct hk_heap *own =
         hk_thread.heap; /* in no slab operation: ticks come after or before them */
-    if (own) {
-        atomic_store_explicit(&own->busy, 1, memory_order_relaxed);
-        hk_slab_purge(own, false, HK_PURGE_BLOCKS);
-        atomic_store_explicit(&own->busy, 0, memory_order_release);
-    }
+    if (own) hk_slab_purge(own, false, HK_PURGE_BLOCKS);
     hk_heap_purge_parked(false);
     if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) hk_pool_purge(hk_policy_purge_idle_ms(&v), 0);
 }
@@ -54,12 +50,24 @@ static bool refill(struct hk_thread *t, unsigned c)
     return got;
 }
 
+static HK_COLD void *guest_alloc(unsigned c)
+{
+    void *p = hk_guest_alloc(c);
+    if (p) return p;
+    hk_front_trim(0);
+    return hk_guest_alloc(c);
+}
+
 static HK_NOINLINE void *slab_alloc(unsigned c)
 {
     struct hk_thread *t = &hk_thread;
     void *p = hk_bin_pop(t, c);
     if (p) return p;
-    if (HK_UNLIKELY(!t->heap) && !hk_heap_attach(t)) return hk_guest_alloc(c);
+    if (HK_UNLIKELY(!t->heap)) {
+        if (!hk_heap_attach(t)) return guest_alloc(c);
+        p = hk_bin_pop(t, c); /* the C library may have allocated to note the thread's end */
+        if (p) return p;
+    }
     if (HK_UNLIKELY(!refill(t, c))) {
         hk_front_trim(0);
         if (!refill(t, c)) return NULL;
@@ -73,7 +81,7 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     hk_fork_courtesy();
     hk_front_tick();
     void *p = hk_large_alloc(n, align, zero);
-    if (HK_UNLIKELY(!p) && hk_thread.heap) {
+    if (HK_UNLIKELY(!p)) {
         hk_front_trim(0);
         p = hk_large_alloc(n, align, zero);
     }

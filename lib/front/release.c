@@ -58,7 +58,10 @@ void hk_front_free(void *p)
     u = hk_slab_head(u, owner);
     uintptr_t id = owner & ~HK_OWNER_FOLLOW;
     /* A thread that only frees needs a heap too, for its rings; it may get the very owner. */
-    if (HK_UNLIKELY(!t->heap && id != t->id)) hk_heap_attach(t);
+    if (HK_UNLIKELY(!t->heap && id != t->id) && hk_heap_attach(t)) {
+        /* Read anew: who held the very heap that we got may have lost the slab to another one. */
+        id = atomic_load_explicit(&u->owner, memory_order_relaxed);
+    }
     if (id == t->id)
         hk_slab_free(t->heap, u, p);
     else

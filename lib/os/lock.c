@@ -84,11 +84,9 @@ bool hk_lock_mine(const struct hk_lock *l)
 bool hk_lock_settle(struct hk_lock *l, uint64_t ns)
 {
     if (hk_lock_mine(l)) return false;
-    /* Not on l->word: a wake meant for a waiter would be lost on us. */
-    _Atomic uint32_t alarm = 0;
     for (uint64_t waited = 0; waited < ns; waited += SETTLE_STEP_NS) {
         if (atomic_load_explicit(&l->word, memory_order_acquire) == 0) return true;
-        hk_sys_wait(&alarm, 0, SETTLE_STEP_NS);
+        hk_sys_pause(); /* not on l->word: a wake meant for a waiter would be lost on us */
     }
     return atomic_load_explicit(&l->word, memory_order_acquire) == 0;
 }

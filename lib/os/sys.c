@@ -130,6 +130,12 @@ void hk_sys_yield(void)
     errno = saved;
 }
 
+void hk_sys_pause(void)
+{
+    _Atomic uint32_t nobody = 0;
+    hk_sys_wait(&nobody, 0, 50000);
+}
+
 void hk_sys_write(int fd, const char *buf, size_t len)
 {
     int saved = errno;

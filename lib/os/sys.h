@@ -47,6 +47,8 @@ uint64_t hk_sys_now_ms(void);
 void hk_sys_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns);
 void hk_sys_wake(_Atomic uint32_t *word, int count);
 void hk_sys_yield(void);
+/* Sleep about 50 µs. */
+void hk_sys_pause(void);
 void hk_sys_write(int fd, const char *buf, size_t len);
 /* 64 random bits that the kernel gave the process at exec; no system call. */
 uint64_t hk_sys_random(void);

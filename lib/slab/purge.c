@@ -140,14 +140,17 @@ static size_t purge_fresh(struct hk_unit *u)
     return got;
 }
 
-static size_t purge_slab(struct hk_unit *u)
+/* busy only while the list is changed: a fork during the kernel's work finds it whole. */
+static size_t purge_slab(struct hk_heap *h, struct hk_unit *u)
 {
     struct look l;
     size_t got = purge_fresh(u);
     if (!u->free || hk_sys_page_bytes() > HK_UNIT_BYTES) return got;
     look_at(&l, u);
     if (!choose_pages(&l)) return got;
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     unlink_blocks(&l);
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
     return got + purge_chosen(&l);
 }
 
@@ -161,7 +164,7 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks)
             u->seen = u->free;
             if (u->purged || !(idle || force) || blocks < u->blocks) continue;
             blocks -= u->blocks;
-            got += purge_slab(u);
+            got += purge_slab(h, u);
             u->seen = u->free;
             u->purged = 1;
         }

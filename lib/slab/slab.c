@@ -33,7 +33,6 @@ static void set_owner(struct hk_unit *u, uintptr_t owner)
     unsigned n = hk_class_units(u->cls);
     atomic_store_explicit(&u->owner, owner, memory_order_relaxed);
     for (unsigned i = 1; i < n; i++) {
-        u[i].follow = (uint16_t)i;
         atomic_store_explicit(&u[i].owner, owner ? owner | HK_OWNER_FOLLOW : 0,
                               memory_order_relaxed);
     }
@@ -52,7 +51,10 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     u->asleep = u->purged = 0;
     u->clean = clean;
     u->blocks = (uint16_t)hk_class_blocks(c);
-    for (unsigned i = 0; i < hk_class_units(c); i++) u[i].holes = 0;
+    for (unsigned i = 0; i < hk_class_units(c); i++) {
+        u[i].holes = 0;
+        u[i].follow = (uint16_t)i;
+    }
     set_owner(u, hk_heap_id(h));
     enqueue(h, u);
     h->slabs_new++;

@@ -55,6 +55,12 @@ static bool their_heap_is_lost(void)
     return atomic_load(&seized->state) == HK_HEAP_LOST;
 }
 
+/* As while the kernel takes its pages: held, but whole. */
+static bool their_heap_is_parked(void)
+{
+    return atomic_load(&seized->state) == HK_HEAP_PARKED && hk_heap_seize(seized);
+}
+
 static bool their_idle_heap_is_parked(void)
 {
     return atomic_load(&attached->state) == HK_HEAP_PARKED && hk_heap_seize(attached);
@@ -91,6 +97,10 @@ static void *other(void *arg)
     if (!hk_heap_seize(seized)) hktest_bail("a parked heap cannot be seized");
     atomic_store(&step, 1);
     wait_for(2);
+    atomic_store(&seized->busy, 1);
+    atomic_store(&step, 3);
+    wait_for(4);
+    atomic_store(&seized->busy, 0);
     hk_heap_let_go(seized);
     hk_lock_release(&lock);
     return NULL;
@@ -115,9 +125,12 @@ int main(void)
     if (pthread_create(&t, NULL, other, NULL)) hktest_bail("no thread");
     wait_for(1);
     hktest_ok(in_child(their_lock_is_freed), "a lock of a thread that is not there is freed");
-    hktest_ok(in_child(their_heap_is_lost), "a heap that such a thread was changing is lost");
-    hktest_ok(in_child(their_idle_heap_is_parked), "one that it only had is parked");
+    hktest_ok(in_child(their_heap_is_parked), "a heap that it held is parked");
+    hktest_ok(in_child(their_idle_heap_is_parked), "one that was its own is parked");
     atomic_store(&step, 2);
+    wait_for(3);
+    hktest_ok(in_child(their_heap_is_lost), "a heap that it was changing is lost");
+    atomic_store(&step, 4);
     pthread_join(t, NULL);
     return hktest_done();
 }
