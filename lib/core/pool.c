@@ -169,10 +169,12 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
     for (int waits = 0;;) {
         hk_lock_acquire(&pool_lock);
         void *p = take(units, align_units, clean);
+        size_t tail = p ? 0 : hk_runs_tail();
         hk_lock_release(&pool_lock);
         if (p) return p;
-        size_t got;
-        void *fresh = hk_map_grow(chunks + align - 1, &got);
+        /* Growth continues what is free at the end, most likely. */
+        size_t got, want = chunks + align - 1;
+        void *fresh = hk_map_grow(want > tail ? want - tail : 1, &got);
         if (!fresh) {
             if (!in_flight() || waits++ == FLIGHT_WAITS) return NULL;
             hk_sys_pause();

@@ -133,6 +133,12 @@ bool hk_runs_take_at(size_t first, size_t n)
     return true;
 }
 
+size_t hk_runs_tail(void)
+{
+    size_t n = hk_map_chunks();
+    return n && hk_chunk_at(n - 1)->state == HK_CHUNK_FREE ? hk_chunk_at(n - 1)->run : 0;
+}
+
 void hk_runs_forget(void)
 {
     for (unsigned b = 0; b < BINS; b++) bin[b] = NULL;

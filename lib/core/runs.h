@@ -18,6 +18,8 @@ size_t hk_runs_take(size_t n, size_t align);
 bool hk_runs_take_at(size_t first, size_t n);
 /* First chunk and length of the free run that contains chunk i, which is free. */
 size_t hk_runs_head(size_t i, size_t *len);
+/* Length of the free run at the heap's end, chunks; 0 without. */
+size_t hk_runs_tail(void);
 /* Forget all free runs: their memory leaks. */
 void hk_runs_forget(void);
 
