@@ -19,10 +19,11 @@
 
 #include "base/sizeclass.h"
 
-/* Owner words. A heap is 64-byte aligned, so the low bits of its address are free for these. */
+/* Owner words other than a heap's address. */
 #define HK_OWNER_NONE   ((uintptr_t)0)
-#define HK_OWNER_FOLLOW ((uintptr_t)1) /* added to the heap: this unit continues a slab */
+#define HK_OWNER_FOLLOW ((uintptr_t)1) /* this unit continues a slab: its first one knows */
 #define HK_OWNER_RUN    ((uintptr_t)2) /* a large or big run: no heap owns it */
+#define HK_OWNER_LOOSE  ((uintptr_t)3) /* a full slab: whoever frees into it first owns it */
 
 /* Record of a unit, of a whole slab or run if the unit starts one. One cache line. */
 struct hk_unit {

@@ -41,8 +41,17 @@ size_t hk_heap_purge_parked(bool force);
 /* One block of class c for a thread that may have no heap. */
 void *hk_guest_alloc(unsigned c);
 
-/* Send p, a block of the foreign slab that u starts, home. h may be NULL: then without batching. */
+/* Free p for a thread that has no heap and gets none; u starts p's slab. */
+void hk_guest_free(struct hk_unit *u, void *p);
+
+/* Send p, a block of the foreign slab that u starts, home; from h. */
 void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p);
+/* A list of count blocks of slab u, whoever owns it: spliced in, or on its way from h. */
+void hk_remote_give(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count);
+/* The same for one block, at once. */
+void hk_remote_free_from(struct hk_heap *guest, struct hk_unit *u, void *p);
+/* Blocks in the bins of h's thread return to their slabs. */
+void hk_front_flush_bins(struct hk_heap *h);
 /* Everything under way from h leaves now. */
 void hk_remote_flush(struct hk_heap *h);
 /* Free what others sent to h, at most `blocks` of it. */

@@ -114,15 +114,31 @@ bool hk_heap_attach(struct hk_thread *t)
     return true;
 }
 
+void hk_front_flush_bins(struct hk_heap *h)
+{
+    struct hk_thread *t = h->thread; /* the blocks of one bin are all of one slab */
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        void *head = t->bin[c], *tail = head;
+        uint32_t n = 1;
+        if (!head) continue;
+        t->bin[c] = NULL;
+        for (void *next; (next = *(void **)tail) != NULL; tail = next) n++;
+        h->handed[c] -= n;
+        struct hk_unit *u = hk_unit_of(head);
+        u = hk_slab_head(u, atomic_load_explicit(&u->owner, memory_order_relaxed));
+        hk_remote_give(h, u, head, tail, n);
+    }
+}
+
 void hk_heap_park(struct hk_thread *t)
 {
     struct hk_heap *h = t->heap;
     t->ended = 1;
     if (!h) return;
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    hk_front_flush_bins(h);
     hk_remote_flush(h);
     hk_remote_drain(h, UINT32_MAX);
-    hk_slab_flush_bins(h);
     hk_slab_release_empty(h);
     t->id = HK_ID_NONE;
     t->heap = NULL;
@@ -169,7 +185,7 @@ static struct hk_heap *guest_heap(void)
     return h;
 }
 
-void *hk_guest_alloc(unsigned c)
+static struct hk_heap *enter_guest(void)
 {
     struct hk_heap *h = guest_heap();
     if (!h) return NULL;
@@ -178,13 +194,33 @@ void *hk_guest_alloc(unsigned c)
         i < GUEST_YIELDS ? hk_sys_yield() : hk_sys_pause();
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = guest_thread;
-    void *p = hk_bin_pop(guest_thread, c);
-    if (!p && hk_slab_refill(h, c)) p = hk_bin_pop(guest_thread, c);
+    return h;
+}
+
+static void leave_guest(struct hk_heap *h)
+{
     h->thread = NULL;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     hk_heap_let_go(h);
     hk_lock_release(&guest_lock);
+}
+
+void *hk_guest_alloc(unsigned c)
+{
+    struct hk_heap *h = enter_guest();
+    if (!h) return NULL;
+    void *p = hk_bin_pop(guest_thread, c);
+    if (!p && hk_slab_refill(h, c)) p = hk_bin_pop(guest_thread, c);
+    leave_guest(h);
     return p;
+}
+
+void hk_guest_free(struct hk_unit *u, void *p)
+{
+    struct hk_heap *h = enter_guest();
+    if (!h) return; /* not even memory for a heap: this block is lost */
+    hk_remote_free_from(h, u, p);
+    leave_guest(h);
 }
 
 size_t hk_heap_purge_parked(bool force)
@@ -209,9 +245,9 @@ size_t hk_front_trim(size_t keep)
     size_t got = 0;
     if (h) {
         atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+        hk_front_flush_bins(h);
         hk_remote_flush(h);
         hk_remote_drain(h, UINT32_MAX);
-        hk_slab_flush_bins(h);
         hk_slab_release_empty(h);
         atomic_store_explicit(&h->busy, 0, memory_order_release);
         got = hk_slab_purge(h, true, UINT32_MAX);

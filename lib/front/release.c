@@ -56,13 +56,14 @@ void hk_front_free(void *p)
         return;
     }
     u = hk_slab_head(u, owner);
-    uintptr_t id = owner & ~HK_OWNER_FOLLOW;
-    /* A thread that only frees needs a heap too, for its rings; it may get the very owner. */
-    if (HK_UNLIKELY(!t->heap && id != t->id) && hk_heap_attach(t)) {
-        /* Read anew: who held the very heap that we got may have lost the slab to another one. */
-        id = atomic_load_explicit(&u->owner, memory_order_relaxed);
+    /* A thread that only frees needs a heap too, for its rings and for slabs that are loose. */
+    if (HK_UNLIKELY(!t->heap) && !hk_heap_attach(t)) {
+        hk_guest_free(u, p);
+        return;
     }
-    if (id == t->id)
+    /* Not before: the heap that we got may have lost the slab to another one meanwhile. */
+    owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+    if (owner == t->id || (owner == HK_OWNER_LOOSE && hk_slab_claim(t->heap, u)))
         hk_slab_free(t->heap, u, p);
     else
         hk_remote_free(t->heap, u, p);

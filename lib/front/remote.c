@@ -46,10 +46,21 @@ static void push(struct hk_heap *to, void *chain, void *last)
     hk_heap_let_go(to);
 }
 
-static struct hk_heap *owner_of(const struct hk_unit *u)
+/*
+ * Blocks of slab u to its owner, if that is h or, the slab being loose, becomes h: NULL then. Else
+ * the owner.
+ */
+static struct hk_heap *place(struct hk_heap *h, struct hk_unit *u, void *head, void *tail,
+                             uint32_t count)
 {
-    uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
-    return (struct hk_heap *)(owner & ~HK_OWNER_FOLLOW);
+    for (;;) {
+        uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+        if (owner == hk_heap_id(h) || (owner == HK_OWNER_LOOSE && hk_slab_claim(h, u))) {
+            hk_slab_splice(h, u, head, tail, count);
+            return NULL;
+        }
+        if (owner != HK_OWNER_LOOSE) return (struct hk_heap *)owner;
+    }
 }
 
 static void send(struct hk_heap *h, struct hk_outbox *o)
@@ -60,22 +71,28 @@ static void send(struct hk_heap *h, struct hk_outbox *o)
     push(out.to, out.chain, out.last);
 }
 
-/* The ring's segment goes to its owner's outbox. */
-static void evict(struct hk_heap *h, struct hk_ring *r)
+void hk_remote_give(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count)
 {
-    struct hk_heap *to = owner_of(r->slab);
+    struct hk_heap *to = place(h, u, head, tail, count);
+    if (!to) return;
     struct hk_outbox *o = &h->outbox[to->seq % HK_OUTBOXES];
     if (HK_UNLIKELY(o->to != to)) {
         if (o->to) send(h, o);
         o->to = to;
-        o->last = r->tail;
+        o->last = tail;
     }
-    seal(r->head, r->tail, r->count);
-    *(void **)r->tail = o->chain;
-    o->chain = r->head;
-    o->bytes += r->count * (uint32_t)hk_class_bytes(r->slab->cls);
-    r->slab = NULL;
+    seal(head, tail, count);
+    *(void **)tail = o->chain;
+    o->chain = head;
+    o->bytes += count * (uint32_t)hk_class_bytes(u->cls);
     if (HK_UNLIKELY(o->bytes >= HK_REMOTE_BATCH_BYTES)) send(h, o);
+}
+
+static void evict(struct hk_heap *h, struct hk_ring *r)
+{
+    struct hk_unit *u = r->slab;
+    r->slab = NULL;
+    hk_remote_give(h, u, r->head, r->tail, r->count);
 }
 
 static HK_NOINLINE void start_ring(struct hk_heap *h, struct hk_ring *r, struct hk_unit *u, void *p)
@@ -88,11 +105,6 @@ static HK_NOINLINE void start_ring(struct hk_heap *h, struct hk_ring *r, struct 
 
 void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p)
 {
-    if (HK_UNLIKELY(!h)) {
-        seal(p, p, 1);
-        push(owner_of(u), p, p);
-        return;
-    }
     struct hk_ring *r = &h->ring[(uintptr_t)u / sizeof *u % HK_RINGS];
     if (HK_UNLIKELY(r->slab != u)) {
         start_ring(h, r, u, p);
@@ -101,6 +113,14 @@ void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p)
     *(void **)p = r->head;
     r->head = p;
     if (HK_UNLIKELY(++r->count >= r->room)) evict(h, r);
+}
+
+void hk_remote_free_from(struct hk_heap *guest, struct hk_unit *u, void *p)
+{
+    struct hk_heap *to = place(guest, u, p, p, 1);
+    if (!to) return;
+    seal(p, p, 1);
+    push(to, p, p);
 }
 
 void hk_remote_flush(struct hk_heap *h)
@@ -126,14 +146,12 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
         void *tail = segment_tail(head), *next = *(void **)tail;
         uint32_t count = segment_count(head);
         struct hk_unit *u = hk_unit_of(head);
-        uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+        u = hk_slab_head(u, atomic_load_explicit(&u->owner, memory_order_relaxed));
         if (next) __builtin_prefetch(next);
         n += count;
         h->drained += count;
-        if (HK_LIKELY((owner & ~HK_OWNER_FOLLOW) == hk_heap_id(h)))
-            hk_slab_splice(h, hk_slab_head(u, owner), head, tail, count);
-        else
-            push(owner_of(u), head, tail); /* R3 */
+        struct hk_heap *to = place(h, u, head, tail, count);
+        if (HK_UNLIKELY(to != NULL)) push(to, head, tail); /* R3; sealed it is already */
         head = next;
     }
     h->pending = head;

@@ -13,6 +13,11 @@
 #define HK_REMOTE_BATCH_BYTES ((uint32_t)(32 * HK_KIB))
 /* Remote blocks taken in at a visit, so that one malloc never pays for a million frees. */
 #define HK_DRAIN_BLOCKS 2048u
+/*
+ * A thread that fills this many units of a class and sees none come back produces for others: its
+ * full slabs are let loose from then on. Letting all go loose cost 5 to 30 % on mixed loads.
+ */
+#define HK_LOOSE_UNITS 16u
 /* Slow paths between two looks at the clock. */
 #define HK_TICK_REFILLS 64u
 /* Free memory that nobody touched for this long goes back to the kernel. */

@@ -30,11 +30,14 @@ static void dequeue(struct hk_heap *h, struct hk_unit *u)
 
 static void set_owner(struct hk_unit *u, uintptr_t owner)
 {
-    unsigned n = hk_class_units(u->cls);
     atomic_store_explicit(&u->owner, owner, memory_order_relaxed);
-    for (unsigned i = 1; i < n; i++) {
-        atomic_store_explicit(&u[i].owner, owner ? owner | HK_OWNER_FOLLOW : 0,
-                              memory_order_relaxed);
+}
+
+static void set_followers(struct hk_unit *u, uintptr_t owner)
+{
+    for (unsigned i = 1; i < hk_class_units(u->cls); i++) {
+        u[i].follow = (uint16_t)i;
+        atomic_store_explicit(&u[i].owner, owner, memory_order_relaxed);
     }
 }
 
@@ -51,10 +54,8 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     u->asleep = u->purged = 0;
     u->clean = clean;
     u->blocks = (uint16_t)hk_class_blocks(c);
-    for (unsigned i = 0; i < hk_class_units(c); i++) {
-        u[i].holes = 0;
-        u[i].follow = (uint16_t)i;
-    }
+    for (unsigned i = 0; i < hk_class_units(c); i++) u[i].holes = 0;
+    set_followers(u, HK_OWNER_FOLLOW);
     set_owner(u, hk_heap_id(h));
     enqueue(h, u);
     h->slabs_new++;
@@ -64,6 +65,7 @@ static bool slab_new(struct hk_heap *h, unsigned c)
 static void slab_release(struct hk_heap *h, struct hk_unit *u)
 {
     unsigned c = u->cls;
+    set_followers(u, HK_OWNER_NONE);
     set_owner(u, HK_OWNER_NONE);
     h->slabs_freed++;
     hk_pool_free(hk_unit_addr(u), hk_class_units(c));
@@ -116,6 +118,19 @@ static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
     u->asleep = 1;
     u->needed = wake;
     u->left = u->blocks - wake;
+    if (h->streak[c] < HK_LOOSE_UNITS) {
+        h->streak[c] = (uint8_t)(h->streak[c] + hk_class_units(c));
+        return;
+    }
+    /* C1: from here on whoever frees into it first owns it, with all that was written above. */
+    atomic_store_explicit(&u->owner, HK_OWNER_LOOSE, memory_order_release);
+}
+
+bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u)
+{
+    uintptr_t loose = HK_OWNER_LOOSE;
+    return atomic_compare_exchange_strong_explicit(&u->owner, &loose, hk_heap_id(h),
+                                                   memory_order_acquire, memory_order_relaxed);
 }
 
 bool hk_slab_refill_own(struct hk_heap *h, unsigned c)
@@ -143,6 +158,7 @@ static void wake(struct hk_heap *h, struct hk_unit *u, uint32_t out)
 {
     u->asleep = 0;
     u->needed = out;
+    h->streak[u->cls] = 0;
     enqueue(h, u);
     /* The empty slab that the class kept for want of another. */
     if (u->next && u->next->needed == 0) retire(h, u->next);
@@ -155,11 +171,17 @@ static void retire_if_empty(struct hk_heap *h, struct hk_unit *u)
     if (u->needed == 0 && (u->prev || u->next || !h->thread)) retire(h, u);
 }
 
+/* Only the holder writes busy; it may be set already, by a slow path around this one. */
+static uint8_t set_busy(struct hk_heap *h)
+{
+    uint8_t before = atomic_load_explicit(&h->busy, memory_order_relaxed);
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    return before;
+}
+
 void hk_slab_event(struct hk_heap *h, struct hk_unit *u)
 {
-    /* Only the holder writes busy; it may be set already, by a slow path around this free. */
-    uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
-    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    uint8_t busy = set_busy(h);
     if (u->asleep) wake(h, u, u->left);
     retire_if_empty(h, u);
     atomic_store_explicit(&h->busy, busy, memory_order_release);
@@ -167,17 +189,19 @@ void hk_slab_event(struct hk_heap *h, struct hk_unit *u)
 
 void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count)
 {
+    uint8_t busy = set_busy(h);
     *(void **)tail = u->free;
     u->free = head;
     if (count < u->needed) {
         u->needed -= count;
-        return;
+    } else {
+        if (u->asleep)
+            wake(h, u, u->left + u->needed - count);
+        else
+            u->needed -= count;
+        retire_if_empty(h, u);
     }
-    if (u->asleep)
-        wake(h, u, u->left + u->needed - count);
-    else
-        u->needed -= count;
-    retire_if_empty(h, u);
+    atomic_store_explicit(&h->busy, busy, memory_order_release);
 }
 
 bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c)
@@ -198,23 +222,6 @@ void hk_slab_release_empty(struct hk_heap *h)
             if (u->needed) continue;
             dequeue(h, u);
             slab_release(h, u);
-        }
-    }
-}
-
-void hk_slab_flush_bins(struct hk_heap *h)
-{
-    struct hk_thread *t = h->thread;
-    for (unsigned c = 1; c < HK_CLASSES; c++) {
-        void *p = t->bin[c];
-        t->bin[c] = NULL;
-        while (p) {
-            void *next = *(void **)p;
-            struct hk_unit *u = hk_unit_of(p);
-            h->handed[c]--;
-            hk_slab_free(h, hk_slab_head(u, atomic_load_explicit(&u->owner, memory_order_relaxed)),
-                         p);
-            p = next;
         }
     }
 }

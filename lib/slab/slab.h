@@ -3,10 +3,16 @@
  * What: slabs: blocks of one class in 1 … 8 units, free lists, take-over by a bin, life and death.
  * Why: malloc must touch no metadata: a refill takes a slab's whole free list into the bin, and
  *   frees gather in the slab until the next take-over.
+ *
  * Invariants: S1 conservation: blocks = unlinked + free list + out, where unlinked counts fresh
  * ones and those in holes, out live blocks, those in a bin and those under way from other threads.
  * S2 awake: on its class queue, needed = out. S3 asleep: all blocks linked, list taken; needed
- * counts to the wake-up, left is out then. S4 a slab goes back to the pool only when out = 0.
+ * counts to the wake-up, left is out then. S4 a slab goes back to the pool only when out = 0. S5 a
+ * slab that falls asleep may be let loose: no heap's, until the first free into it.
+ *
+ * Ordering: C1 a slab is let loose by a release store and claimed by a compare-exchange with
+ * acquire: the claimer sees all that the last owner did. Nobody touches a loose slab.
+ *
  * Threads: whoever holds the heap (H1).
  */
 #ifndef HK_SLAB_SLAB_H
@@ -36,15 +42,15 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks);
 void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end);
 /* Blocks of u that are in holes. */
 uint32_t hk_slab_hole_blocks(const struct hk_unit *u);
-/* Blocks in the bins return to their slabs. */
-void hk_slab_flush_bins(struct hk_heap *h);
+/* h becomes the owner of the loose slab u; false if another one was quicker. */
+bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u);
 /* Walk the queues and abort on a broken invariant; blocks free in them. For tests. */
 size_t hk_slab_check(const struct hk_heap *h);
 
 /* First unit of the slab that u belongs to. */
 HK_INLINE struct hk_unit *hk_slab_head(struct hk_unit *u, uintptr_t owner)
 {
-    return owner & HK_OWNER_FOLLOW ? u - u->follow : u;
+    return owner == HK_OWNER_FOLLOW ? u - u->follow : u;
 }
 
 /* Free p into slab u, whose heap h the caller holds. */

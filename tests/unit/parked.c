@@ -11,6 +11,7 @@
 #include "front/fast.h"
 #include "hakmem.h"
 #include "hktest.h"
+#include "policy/policy.h"
 
 #define SIZE   ((size_t)1024)
 #define BLOCKS 320 /* five slabs of 64 */
@@ -25,13 +26,28 @@ static void *allocate(void *arg)
         memset(block[i], i, SIZE);
     }
     theirs = hk_thread.heap;
+    /* Full slabs are loose: a first free of its own makes each of them the thread's. */
+    for (int i = 0; i < BLOCKS; i += 64) {
+        hakmem_free(block[i]);
+        block[i] = NULL;
+    }
     return NULL;
+}
+
+/* Fills so many slabs before that the thread counts as a producer. */
+static void *allocate_only(void *arg)
+{
+    static void *first[64 * HK_LOOSE_UNITS];
+    for (unsigned i = 0; i < 64 * HK_LOOSE_UNITS; i++) first[i] = hakmem_malloc(SIZE);
+    for (int i = 0; i < BLOCKS; i++) block[i] = hakmem_malloc(SIZE);
+    for (unsigned i = 0; i < 64 * HK_LOOSE_UNITS; i++) hakmem_free(first[i]);
+    return arg;
 }
 
 static void *free_half(void *arg)
 {
     (void)arg;
-    for (int i = 0; i < BLOCKS; i++) {
+    for (int i = 32; i < BLOCKS; i++) {
         if (i % 64 < 32) hakmem_free(block[i]);
     }
     return NULL;
@@ -76,6 +92,29 @@ static void to_held(struct hk_heap *mine)
     hktest_ok(!mail(theirs) && hk_pool_used_units() == before, "and is drained by who lets go");
 }
 
+/* What nobody has freed into yet belongs to who does so first: no mail, nothing waits. */
+static void to_nobody(struct hk_heap *mine)
+{
+    size_t before = hk_pool_used_units();
+    in_thread(allocate_only);
+    bool loose = true;
+    for (int i = 0; i < BLOCKS; i++) loose &= hk_unit_of(block[i])->owner == HK_OWNER_LOOSE;
+    hktest_ok(loose, "full slabs are loose");
+    uint64_t sent = mine->sent;
+    hakmem_free(block[0]);
+    hktest_ok(hk_unit_of(block[0])->owner == hk_heap_id(mine), "the first free claims");
+    in_thread(free_half);
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i > 0 && (i < 32 || i % 64 >= 32)) hakmem_free(block[i]);
+    }
+    hk_remote_flush(mine);
+    hk_remote_drain(mine, UINT32_MAX);
+    hk_front_check();
+    hakmem_trim(0);
+    hktest_ok(mine->sent > sent && hk_pool_used_units() <= before, "all comes back: %zu units",
+              hk_pool_used_units());
+}
+
 /* A slab changes its owner while blocks of it are under way. */
 static void to_moved(struct hk_heap *mine)
 {
@@ -106,7 +145,7 @@ static void long_segments(struct hk_heap *mine)
     hk_remote_drain(mine, UINT32_MAX);
     hk_front_check();
     for (int i = 0; i < BLOCKS; i++) {
-        if (i % 64 >= 32) hakmem_free(block[i]);
+        if (i < 32 || i % 64 >= 32) hakmem_free(block[i]);
     }
     hk_front_check();
     hakmem_trim(0);
@@ -122,6 +161,7 @@ int main(void)
     to_held(mine);
     to_moved(mine);
     hakmem_trim(0);
+    to_nobody(mine);
     long_segments(mine);
     return hktest_done();
 }
