@@ -50,8 +50,11 @@ void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p);
 void hk_remote_give(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count);
 /* The same for one block, at once. */
 void hk_remote_free_from(struct hk_heap *guest, struct hk_unit *u, void *p);
-/* Blocks in the bins of h's thread return to their slabs. */
-void hk_front_flush_bins(struct hk_heap *h);
+/*
+ * All that h's thread, the calling one, has cached goes where it belongs: bins, rings, mail; empty
+ * slabs to the pool.
+ */
+void hk_heap_settle(struct hk_heap *h);
 /* Everything under way from h leaves now. */
 void hk_remote_flush(struct hk_heap *h);
 /* Free what others sent to h, at most `blocks` of it. */

@@ -114,9 +114,9 @@ bool hk_heap_attach(struct hk_thread *t)
     return true;
 }
 
-void hk_front_flush_bins(struct hk_heap *h)
+/* The blocks of one bin are all of one slab. */
+static void flush_bins(struct hk_heap *h, struct hk_thread *t)
 {
-    struct hk_thread *t = h->thread; /* the blocks of one bin are all of one slab */
     for (unsigned c = 1; c < HK_CLASSES; c++) {
         void *head = t->bin[c], *tail = head;
         uint32_t n = 1;
@@ -130,20 +130,28 @@ void hk_front_flush_bins(struct hk_heap *h)
     }
 }
 
+void hk_heap_settle(struct hk_heap *h)
+{
+    struct hk_thread *t = h->thread;
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    h->thread = NULL; /* or empty slabs would go back into the bins */
+    flush_bins(h, t);
+    hk_remote_flush(h);
+    hk_remote_drain(h, UINT32_MAX);
+    hk_slab_release_empty(h);
+    h->thread = t;
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
+}
+
 void hk_heap_park(struct hk_thread *t)
 {
     struct hk_heap *h = t->heap;
     t->ended = 1;
     if (!h) return;
-    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    hk_front_flush_bins(h);
-    hk_remote_flush(h);
-    hk_remote_drain(h, UINT32_MAX);
-    hk_slab_release_empty(h);
+    hk_heap_settle(h);
     t->id = HK_ID_NONE;
     t->heap = NULL;
     h->thread = NULL;
-    atomic_store_explicit(&h->busy, 0, memory_order_release);
     hk_lock_acquire(&heaps_lock);
     h->next_parked = parked;
     parked = h;
@@ -244,12 +252,7 @@ size_t hk_front_trim(size_t keep)
     struct hk_heap *h = hk_thread.heap;
     size_t got = 0;
     if (h) {
-        atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-        hk_front_flush_bins(h);
-        hk_remote_flush(h);
-        hk_remote_drain(h, UINT32_MAX);
-        hk_slab_release_empty(h);
-        atomic_store_explicit(&h->busy, 0, memory_order_release);
+        hk_heap_settle(h);
         got = hk_slab_purge(h, true, UINT32_MAX);
     }
     got += hk_heap_purge_parked(true);

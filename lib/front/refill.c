@@ -40,7 +40,8 @@ static bool refill(struct hk_thread *t, unsigned c)
     hk_fork_courtesy();
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     if (hk_remote_waiting(h)) hk_remote_drain(h, HK_DRAIN_BLOCKS);
-    bool got = hk_slab_refill_own(h, c);
+    /* Taking the mail in may have filled the bin. */
+    bool got = t->bin[c] || hk_slab_refill_own(h, c);
     if (!got) {
         hk_remote_flush(h);
         got = (hk_heap_steal(h, c) && hk_slab_refill_own(h, c)) || hk_slab_refill(h, c);

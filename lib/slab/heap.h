@@ -48,6 +48,7 @@ struct hk_heap {
     struct hk_thread *thread; /* whose bins hold its cached blocks; never NULL while held */
     struct hk_unit *queue[HK_CLASSES]; /* slabs awake: with free blocks or with room to link more */
     uint64_t handed[HK_CLASSES];       /* blocks ever put into bins */
+    uint8_t short_refills[HK_CLASSES]; /* refills from slabs not all linked: the demand; sticks */
     uint8_t streak[HK_CLASSES]; /* units of slabs filled since one of the class woke up; sticks */
     struct hk_ring ring[HK_RINGS];
     struct hk_outbox outbox[HK_OUTBOXES];

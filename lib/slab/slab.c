@@ -71,44 +71,51 @@ static void slab_release(struct hk_heap *h, struct hk_unit *u)
     hk_pool_free(hk_unit_addr(u), hk_class_units(c));
 }
 
-/* Link blocks [first, end) in the order of their addresses; their list. */
-static void *link_blocks(struct hk_unit *u, uint32_t first, uint32_t end)
+/* Link blocks [first, end) in the order of their addresses before the list `rest`; the whole. */
+static void *link_blocks(struct hk_unit *u, uint32_t first, uint32_t end, void *rest)
 {
     size_t size = hk_class_bytes(u->cls);
     char *p = hk_unit_addr(u) + size * first, *list = p;
     for (uint32_t i = first; i + 1 < end; i++, p += size) *(void **)p = p + size;
-    *(void **)p = NULL;
+    *(void **)p = rest;
     u->linked = (uint16_t)(u->linked + (end - first));
     return list;
 }
 
-/* Link the next blocks of a fresh slab, or those of a hole; their list. */
-static void *extend(struct hk_unit *u)
+/* Link the next n blocks of a fresh slab, or those of a hole, before the list `rest`; the whole. */
+static void *extend(struct hk_unit *u, uint32_t n, void *rest)
 {
-    uint32_t first = u->fresh, end = first + hk_policy_extend(hk_class_bytes(u->cls));
+    uint32_t first = u->fresh, end = first + n;
     if (first == u->blocks) {
         hk_slab_close_hole(u, &first, &end);
-        return link_blocks(u, first, end);
+        return link_blocks(u, first, end, rest);
     }
     if (end > u->blocks) end = u->blocks;
     u->fresh = (uint16_t)end;
-    return link_blocks(u, first, end);
+    return link_blocks(u, first, end, rest);
+}
+
+/* More blocks for a bin than the slab's list has: as many as the class's demand tells. */
+static HK_NOINLINE void *lengthen(struct hk_heap *h, struct hk_unit *u, unsigned c, uint32_t have)
+{
+    struct hk_thread *t = h->thread;
+    uint32_t want = hk_policy_refill(hk_class_bytes(c), h->short_refills[c]);
+    if (h->short_refills[c] < UINT8_MAX) h->short_refills[c]++;
+    if (have >= want) return u->free;
+    if (!have && u->clean && u->fresh < u->blocks) t->zero[c / 64] |= (uint64_t)1 << (c % 64);
+    return extend(u, want - have, u->free);
 }
 
 /* The queue's first slab gives all it has to bin c. */
 static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
 {
     struct hk_thread *t = h->thread;
-    uint32_t out = u->needed;
-    uint64_t bit = (uint64_t)1 << (c % 64);
+    uint32_t out = u->needed; /* S2: what is linked and not out is on the list */
     void *list = u->free;
-    t->zero[c / 64] &= ~bit;
-    if (!list) {
-        if (u->clean && u->fresh < u->blocks) t->zero[c / 64] |= bit;
-        list = extend(u);
-    }
+    t->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
+    if (u->linked < u->blocks) list = lengthen(h, u, c, u->linked - out);
     u->free = u->seen = NULL;
-    h->handed[c] += u->linked - out; /* S2: what is linked and not out is on the list */
+    h->handed[c] += u->linked - out;
     h->refills++;
     t->bin[c] = list;
     u->needed = u->linked; /* all of it is out now */
@@ -164,11 +171,17 @@ static void wake(struct hk_heap *h, struct hk_unit *u, uint32_t out)
     if (u->next && u->next->needed == 0) retire(h, u->next);
 }
 
-/* Keep the class's last slab with room, or the next malloc pays for a new one; not without a
- * thread. */
+/*
+ * Keep the class's last slab with room, or the next malloc pays for a new one: straight into the
+ * empty bin, which saves that malloc its slow path. Not without a thread.
+ */
 static void retire_if_empty(struct hk_heap *h, struct hk_unit *u)
 {
-    if (u->needed == 0 && (u->prev || u->next || !h->thread)) retire(h, u);
+    if (u->needed) return;
+    if (u->prev || u->next || !h->thread)
+        retire(h, u);
+    else if (!h->thread->bin[u->cls])
+        take_over(h, u, u->cls);
 }
 
 /* Only the holder writes busy; it may be set already, by a slow path around this one. */

@@ -129,7 +129,7 @@ static void one_survivor(void)
         if (i != KEPT) hakmem_free(block[i]);
     }
     struct hk_heap *h = hk_thread.heap;
-    hk_front_flush_bins(h);
+    hk_heap_settle(h);
     size_t before = resident_pages(unit, HK_UNIT_BYTES);
     hktest_ok(hk_slab_purge(h, false, UINT32_MAX) == 0, "what has just been used stays");
     hktest_ok(hk_slab_purge(h, false, 10) == 0, "no more than a few blocks are looked at");

@@ -8,14 +8,20 @@
 
 int main(void)
 {
-    bool wake = true, extend = true;
+    bool wake = true, page = true, grows = true;
     for (unsigned c = 1; c < HK_CLASSES; c++) {
-        uint32_t w = hk_policy_wake(hk_class_blocks(c)), e = hk_policy_extend(hk_class_bytes(c));
+        size_t size = hk_class_bytes(c);
+        uint32_t w = hk_policy_wake(hk_class_blocks(c));
         wake &= w >= 1 && w < hk_class_blocks(c);
-        extend &= e >= 1 && e <= hk_class_blocks(c);
+        page &= hk_policy_refill(size, 0) == (size < 4096 ? 4096 / size : 1);
+        for (uint32_t n = 0; n < 300; n++) {
+            uint32_t now = hk_policy_refill(size, n), next = hk_policy_refill(size, n + 1);
+            grows &= next >= now && next <= 2 * now && next <= hk_class_blocks(c);
+        }
     }
     hktest_ok(wake, "a slab wakes before it is empty, after at least one free");
-    hktest_ok(extend, "an extension links at least one block and no more than there are");
+    hktest_ok(page, "a first refill touches a page");
+    hktest_ok(grows, "refills grow with the demand, and no further than the slab");
     struct hk_purge_view v = {100, HK_PURGE_MIN_UNITS, 10000, 10000 - HK_PURGE_EVERY_MS};
     HKTEST(hk_policy_purge_due(&v));
     v.last_ms++;
