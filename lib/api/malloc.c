@@ -24,17 +24,17 @@ HK_EXPORT void *hakmem_malloc(size_t n)
 
 HK_EXPORT void hakmem_free(void *p)
 {
-    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+    hk_free(p);
 }
 
 HK_EXPORT void hakmem_free_sized(void *p, size_t n HK_UNUSED)
 {
-    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+    hk_free(p);
 }
 
 HK_EXPORT void hakmem_free_aligned_sized(void *p, size_t align HK_UNUSED, size_t n HK_UNUSED)
 {
-    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+    hk_free(p);
 }
 
 static HK_COLD void *calloc_slow(size_t n)
@@ -161,7 +161,7 @@ void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align);
 
 static void delete_nothrow(void *p, const void *tag HK_UNUSED)
 {
-    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+    hk_free(p);
 }
 HK_ALIAS(delete_nothrow)
 void _ZdlPvRKSt9nothrow_t(void *p, const void *tag);
@@ -170,7 +170,7 @@ void _ZdaPvRKSt9nothrow_t(void *p, const void *tag);
 
 static void delete_aligned_nothrow(void *p, size_t align HK_UNUSED, const void *tag HK_UNUSED)
 {
-    if (HK_UNLIKELY(!hk_fast_free(p))) hk_front_free(p);
+    hk_free(p);
 }
 HK_ALIAS(delete_aligned_nothrow)
 void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag);

@@ -9,14 +9,27 @@
 #define HK_LIKELY(x)   __builtin_expect(!!(x), 1)
 #define HK_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-#define HK_INLINE        static inline __attribute__((always_inline))
-#define HK_NOINLINE      __attribute__((noinline))
-#define HK_COLD          __attribute__((cold, noinline))
+#define HK_INLINE   static inline __attribute__((always_inline))
+#define HK_NOINLINE __attribute__((noinline))
+#define HK_COLD     __attribute__((cold, noinline))
+/* On extern data: without it an access goes through the GOT. */
+#define HK_HIDDEN        __attribute__((visibility("hidden")))
 #define HK_EXPORT        __attribute__((visibility("default")))
 #define HK_ALIAS(target) __attribute__((visibility("default"), alias(#target)))
 #define HK_WEAK          __attribute__((weak))
-#define HK_LINE_BYTES    64
-#define HK_LINE_ALIGNED  __attribute__((aligned(HK_LINE_BYTES)))
-#define HK_UNUSED        __attribute__((unused))
+#if defined(__SANITIZE_THREAD__)
+#define HK_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define HK_TSAN 1
+#endif
+#endif
+#ifndef HK_TSAN
+#define HK_TSAN 0
+#endif
+#define HK_LINE_BYTES   64
+#define HK_LINE_ALIGNED __attribute__((aligned(HK_LINE_BYTES)))
+#define HK_USED         __attribute__((used))
+#define HK_UNUSED       __attribute__((unused))
 
 #endif

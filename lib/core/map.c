@@ -30,7 +30,19 @@
 
 /* Until base is set no pointer of a program is near it, whatever limit reads as. */
 #define BASE_UNSET ((uintptr_t)1 << 63)
-struct hk_window hk_window = {.base = BASE_UNSET};
+struct hk_window {
+    uintptr_t base;
+    _Atomic size_t limit;
+    uintptr_t units;
+} HK_LINE_ALIGNED;
+HK_HIDDEN HK_USED struct hk_window hk_window = {BASE_UNSET, 0, 0};
+_Static_assert(offsetof(struct hk_window, limit) == 8 && offsetof(struct hk_window, units) == 16,
+               "what the names below stand for");
+__asm__(".globl hk_window_base, hk_window_limit, hk_window_units\n"
+        ".hidden hk_window_base, hk_window_limit, hk_window_units\n"
+        ".set hk_window_base, hk_window\n"
+        ".set hk_window_limit, hk_window + 8\n"
+        ".set hk_window_units, hk_window + 16\n");
 
 static struct hk_lock grow_lock = HK_LOCK_INIT(HK_RANK_GROW);
 static struct hk_lock meta_lock = HK_LOCK_INIT(HK_RANK_META);
@@ -61,8 +73,8 @@ static bool try_window(uintptr_t w)
     meta_room = META_BYTES;
     atomic_fetch_add_explicit(&meta_mapped, bytes, memory_order_relaxed);
     units_end = UNITS_BYTES;
-    hk_window.units = w + PIECE_BYTES + META_BYTES;
-    hk_window.base = w + WINDOW_HEAP;
+    hk_window_units = w + PIECE_BYTES + META_BYTES;
+    hk_window_base = w + WINDOW_HEAP;
     return true;
 }
 
@@ -94,7 +106,7 @@ bool hk_map_init(void)
     static _Atomic bool ready;
     if (HK_LIKELY(atomic_load_explicit(&ready, memory_order_acquire))) return true;
     hk_lock_acquire(&grow_lock);
-    bool done = hk_window.base != BASE_UNSET || choose_window();
+    bool done = hk_window_base != BASE_UNSET || choose_window();
     atomic_store_explicit(&ready, done, memory_order_release);
     hk_lock_release(&grow_lock);
     return done;
@@ -107,7 +119,7 @@ struct hk_chunk *hk_chunk_at(size_t index)
 
 size_t hk_map_chunks(void)
 {
-    return atomic_load_explicit(&hk_window.limit, memory_order_acquire) >> HK_CHUNK_SHIFT;
+    return atomic_load_explicit(&hk_window_limit, memory_order_acquire) >> HK_CHUNK_SHIFT;
 }
 
 /* Make the unit records of heap bytes [0, end) readable. */
@@ -119,7 +131,7 @@ static bool map_units(size_t end)
     size_t step =
         units_end / 2 < UNITS_STEP_MAX ? hk_align_up(units_end / 2, UNITS_BYTES) : UNITS_STEP_MAX;
     if (step < need - units_end) step = need - units_end;
-    void *at = (void *)(hk_window.units + units_end);
+    void *at = (void *)(hk_window_units + units_end);
     units_step = step;
     bool done = hk_sys_map_sparse(at, step);
     if (!done) {
@@ -157,14 +169,14 @@ static bool map_heap(size_t at, size_t bytes)
     if (at + bytes > HEAP_MAX || at + bytes < at) return false;
     if (!map_units(at + bytes) || !map_pieces(at + bytes)) return false;
     size_t done = at < heap_ready ? heap_ready - at : 0;
-    if (done < bytes && !hk_sys_map((void *)(hk_window.base + at + done), bytes - done))
+    if (done < bytes && !hk_sys_map((void *)(hk_window_base + at + done), bytes - done))
         return false;
     for (size_t i = at >> HK_CHUNK_SHIFT; i < (at + bytes) >> HK_CHUNK_SHIFT; i++) {
         struct hk_chunk *c = hk_chunk_at(i);
         c->index = (uint32_t)i;
     }
     heap_end = at + bytes;
-    atomic_store_explicit(&hk_window.limit, heap_end, memory_order_release);
+    atomic_store_explicit(&hk_window_limit, heap_end, memory_order_release);
     return true;
 }
 
@@ -195,7 +207,7 @@ void *hk_map_grow(size_t chunks, size_t *got)
         done = map_heap(at, want << HK_CHUNK_SHIFT);
     }
     if (done) {
-        p = (void *)(hk_window.base + at);
+        p = (void *)(hk_window_base + at);
         *got = want;
     }
     hk_lock_release(&grow_lock);
@@ -244,7 +256,7 @@ void hk_map_fork_child(void)
      * metadata: drop the rest of the piece.
      */
     if (hk_lock_reset(&grow_lock) && units_step) {
-        hk_sys_unmap((void *)(hk_window.units + units_end), units_step);
+        hk_sys_unmap((void *)(hk_window_units + units_end), units_step);
         units_step = 0;
     }
     if (hk_lock_reset(&meta_lock)) meta_room = 0;

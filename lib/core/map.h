@@ -37,7 +37,7 @@ struct hk_unit {
     uint16_t fresh;          /* blocks from this one on were never linked */
     uint16_t holes;  /* each unit: a bit a page whose blocks are unlinked, its memory gone */
     uint32_t left;   /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
-    uint16_t follow; /* continuation units: distance to the first, units */
+    uint16_t follow; /* continuation units: distance to the first one's record, bytes */
     uint8_t purged;  /* since the list last changed */
     struct hk_unit *next, *prev; /* class queue of the owning heap */
     union {
@@ -60,42 +60,50 @@ struct hk_chunk {
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line");
 
-struct hk_window {
-    uintptr_t base;       /* first heap address, 2 MiB aligned */
-    _Atomic size_t limit; /* heap bytes whose records can be read */
-    uintptr_t units;      /* address of the record of the unit at base */
-} HK_LINE_ALIGNED;
-extern struct hk_window hk_window;
+/* Parts of one line, by names of their own: each is then an operand by itself on x86. */
+extern HK_HIDDEN uintptr_t hk_window_base;       /* first heap address, 2 MiB aligned */
+extern HK_HIDDEN _Atomic size_t hk_window_limit; /* heap bytes whose records can be read */
+extern HK_HIDDEN uintptr_t hk_window_units;      /* address of the record of the unit at base */
+
+/* Whether off bytes from base lie below limit. */
+HK_INLINE bool hk_window_holds(uintptr_t off)
+{
+#if defined(__x86_64__) && !HK_TSAN
+    bool below; /* compilers do not fold an atomic load, relaxed or not, into the compare */
+    __asm__("cmpq %2, %1" : "=@ccb"(below) : "r"(off), "m"(hk_window_limit));
+    return below;
+#else
+    return off < atomic_load_explicit(&hk_window_limit, memory_order_relaxed);
+#endif
+}
 
 /* Record of the unit at off bytes from base, below limit. */
 HK_INLINE struct hk_unit *hk_unit_at(uintptr_t off)
 {
-    return (struct hk_unit *)(hk_window.units + ((off >> (HK_UNIT_SHIFT - 6)) & ~(uintptr_t)63));
+    return (struct hk_unit *)(hk_window_units + ((off >> (HK_UNIT_SHIFT - 6)) & ~(uintptr_t)63));
 }
 
 /* Record of p's unit; NULL when p lies outside the window. */
 HK_INLINE struct hk_unit *hk_unit_of(const void *p)
 {
-    uintptr_t off = (uintptr_t)p - hk_window.base;
-    if (HK_UNLIKELY(off >= atomic_load_explicit(&hk_window.limit, memory_order_relaxed)))
-        return NULL;
-    return hk_unit_at(off);
+    uintptr_t off = (uintptr_t)p - hk_window_base;
+    return HK_LIKELY(hk_window_holds(off)) ? hk_unit_at(off) : NULL;
 }
 
 /* First address of a unit. */
 HK_INLINE char *hk_unit_addr(const struct hk_unit *u)
 {
-    return (char *)(hk_window.base + (((uintptr_t)u - hk_window.units) << (HK_UNIT_SHIFT - 6)));
+    return (char *)(hk_window_base + (((uintptr_t)u - hk_window_units) << (HK_UNIT_SHIFT - 6)));
 }
 
 HK_INLINE size_t hk_chunk_index(const void *p)
 {
-    return ((uintptr_t)p - hk_window.base) >> HK_CHUNK_SHIFT;
+    return ((uintptr_t)p - hk_window_base) >> HK_CHUNK_SHIFT;
 }
 
 HK_INLINE char *hk_chunk_addr(size_t index)
 {
-    return (char *)(hk_window.base + (index << HK_CHUNK_SHIFT));
+    return (char *)(hk_window_base + (index << HK_CHUNK_SHIFT));
 }
 
 /* Record of chunk i; its piece of the table must exist. */

@@ -94,25 +94,39 @@ static unsigned next_bin(unsigned from)
     return BINS;
 }
 
+/* Chunks to skip at the start of run c, for a start that is a multiple of align chunks. */
+static size_t padding(const struct hk_chunk *c, size_t align)
+{
+    /* Addresses, not indices, must be aligned: base is only chunk aligned. */
+    return (align - ((uintptr_t)hk_chunk_addr(c->index) >> HK_CHUNK_SHIFT)) & (align - 1);
+}
+
+/* The shortest of bin b's runs that n chunks fit into; warm: whose first chunk is resident. */
+static struct hk_chunk *best_of(unsigned b, size_t n, size_t align, bool warm)
+{
+    struct hk_chunk *best = NULL;
+    int look = b == BINS - 1 ? INT32_MAX : LOOK;
+    for (struct hk_chunk *c = bin[b]; c && look > 0; c = c->next, look--) {
+        size_t pad = padding(c, align);
+        if (c->run < n + pad || (warm && !hk_chunk_at(c->index + pad)->dirty)) continue;
+        if (!best || c->run < best->run || (c->run == best->run && c->index < best->index))
+            best = c;
+    }
+    return best;
+}
+
+/* Resident memory first, wherever it is: else the resident set grows while free memory lies about.
+ */
 size_t hk_runs_take(size_t n, size_t align)
 {
-    for (unsigned b = next_bin(bin_of(n)); b < BINS; b = next_bin(b + 1)) {
-        struct hk_chunk *best = NULL;
-        int look = b == BINS - 1 ? INT32_MAX : LOOK;
-        for (struct hk_chunk *c = bin[b]; c && look > 0; c = c->next, look--) {
-            /* Addresses, not indices, must be aligned: base is only chunk aligned. */
-            size_t pad =
-                (align - ((uintptr_t)hk_chunk_addr(c->index) >> HK_CHUNK_SHIFT)) & (align - 1);
-            if (c->run < n + pad) continue;
-            if (!best || c->run < best->run || (c->run == best->run && c->index < best->index))
-                best = c;
+    for (int warm = 1; warm >= 0; warm--) {
+        for (unsigned b = next_bin(bin_of(n)); b < BINS; b = next_bin(b + 1)) {
+            struct hk_chunk *c = best_of(b, n, align, warm);
+            if (!c) continue;
+            size_t at = c->index + padding(c, align);
+            carve(c, at, n);
+            return at;
         }
-        if (!best) continue;
-        size_t pad =
-            (align - ((uintptr_t)hk_chunk_addr(best->index) >> HK_CHUNK_SHIFT)) & (align - 1);
-        size_t at = best->index + pad;
-        carve(best, at, n);
-        return at;
     }
     return SIZE_MAX;
 }

@@ -13,11 +13,15 @@
 #include "front/front.h"
 #include "slab/slab.h"
 
-extern _Thread_local struct hk_thread hk_thread __attribute__((tls_model("initial-exec")));
+extern HK_HIDDEN _Thread_local struct hk_thread hk_thread
+    __attribute__((tls_model("initial-exec")));
 
 /* Pop from bin c, or NULL. */
 HK_INLINE void *hk_bin_pop(struct hk_thread *t, size_t c)
 {
+#if defined(__x86_64__)
+    __asm__("" : "+S"(c)); /* not in rax: there the block is to be returned */
+#endif
     void *p = t->bin[c];
     if (HK_LIKELY(p != NULL)) t->bin[c] = *(void **)p;
     return p;
@@ -31,17 +35,21 @@ HK_INLINE void *hk_fast_alloc(size_t n)
     return NULL;
 }
 
-/* True: p was a local block of a slab's first unit, and is free now. */
-HK_INLINE bool hk_fast_free(void *p)
+/* Free p: here if it is a local block of a slab's first unit, else in front/release.c. */
+HK_INLINE void hk_free(void *p)
 {
-    uintptr_t off = (uintptr_t)p - hk_window.base;
-    if (HK_UNLIKELY(off >= atomic_load_explicit(&hk_window.limit, memory_order_relaxed)))
-        return false;
+    uintptr_t off = (uintptr_t)p - hk_window_base;
+    if (HK_UNLIKELY(!hk_window_holds(off))) {
+        hk_front_free_far(p);
+        return;
+    }
     struct hk_unit *u = hk_unit_at(off);
-    if (HK_UNLIKELY(atomic_load_explicit(&u->owner, memory_order_relaxed) != hk_thread.id))
-        return false;
-    hk_slab_free((struct hk_heap *)hk_thread.id, u, p);
-    return true;
+    uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+    if (HK_UNLIKELY(owner != hk_thread.id)) {
+        hk_front_free_other(p, u, owner);
+        return;
+    }
+    hk_slab_free((struct hk_heap *)owner, u, p);
 }
 
 #endif

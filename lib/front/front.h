@@ -15,8 +15,10 @@ void *hk_front_alloc(size_t n);
 void *hk_front_calloc(size_t n);
 /* align is a power of two. */
 void *hk_front_alloc_aligned(size_t n, size_t align);
-/* Any p whose unit is not a slab start of the calling thread; NULL is fine. */
-void hk_front_free(void *p);
+/* p lies outside the window; NULL is fine. */
+void hk_front_free_far(void *p);
+/* p lies in unit u, whose owner word is not the calling thread's heap. */
+void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner);
 /* p as realloc(3), n > 0; NULL: p is untouched. */
 void *hk_front_realloc(void *p, size_t n);
 /* Bytes that may be used of p; 0 for NULL and for what is not ours. */

@@ -107,6 +107,9 @@ bool hk_heap_attach(struct hk_thread *t)
     if (h) atomic_store_explicit(&h->holder, hk_lock_me(), memory_order_relaxed);
     hk_lock_release(&heaps_lock);
     if (!h) return false;
+    /* The last thread's habits are not this one's. */
+    memset(h->short_refills, 0, sizeof h->short_refills);
+    memset(h->streak, 0, sizeof h->streak);
     h->thread = t;
     t->heap = h;
     t->id = hk_heap_id(h);

@@ -29,7 +29,10 @@ void hk_front_tick(void)
         return;
     struct hk_heap *own =
         hk_thread.heap; /* in no slab operation: ticks come after or before them */
-    if (own) hk_slab_purge(own, false, HK_PURGE_BLOCKS);
+    if (own) {
+        hk_slab_fade(own);
+        hk_slab_purge(own, false, HK_PURGE_BLOCKS);
+    }
     hk_heap_purge_parked(false);
     if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) hk_pool_purge(hk_policy_purge_idle_ms(&v), 0);
 }

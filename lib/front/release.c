@@ -21,8 +21,9 @@ HK_INLINE struct hk_unit *find(const void *p, uintptr_t *owner)
 }
 
 /* What is neither ours nor the C library's ends the program. */
-static HK_COLD void free_foreign(void *p)
+void hk_front_free_far(void *p)
 {
+    if (!p) return;
     if (!hk_sys_libc_owns(p)) hk_die("free of an invalid pointer", p);
     hk_sys_libc_free(p);
 }
@@ -39,34 +40,47 @@ static HK_COLD void *realloc_foreign(void *p, size_t n)
     return q;
 }
 
-void hk_front_free(void *p)
+static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
+{
+    if (HK_UNLIKELY(p != hk_unit_addr(u))) hk_die("free of an invalid pointer", p);
+    hk_fork_courtesy();
+    hk_large_free(u, p);
+    hk_front_tick();
+}
+
+/* u starts the slab of p. */
+static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
 {
     struct hk_thread *t = &hk_thread;
-    uintptr_t owner;
-    if (!p) return;
-    struct hk_unit *u = find(p, &owner);
-    if (HK_UNLIKELY(owner == HK_OWNER_NONE)) {
-        free_foreign(p);
-        return;
-    }
-    if (owner == HK_OWNER_RUN) {
-        hk_fork_courtesy();
-        hk_large_free(u, p);
-        hk_front_tick();
-        return;
-    }
-    u = hk_slab_head(u, owner);
     /* A thread that only frees needs a heap too, for its rings and for slabs that are loose. */
     if (HK_UNLIKELY(!t->heap) && !hk_heap_attach(t)) {
         hk_guest_free(u, p);
         return;
     }
     /* Not before: the heap that we got may have lost the slab to another one meanwhile. */
-    owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+    uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
     if (owner == t->id || (owner == HK_OWNER_LOOSE && hk_slab_claim(t->heap, u)))
         hk_slab_free(t->heap, u, p);
     else
         hk_remote_free(t->heap, u, p);
+}
+
+void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner)
+{
+    if (HK_LIKELY(owner == HK_OWNER_FOLLOW)) {
+        u = hk_slab_first(u);
+        owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+        if (HK_LIKELY(owner == hk_thread.id)) {
+            hk_slab_free((struct hk_heap *)owner, u, p);
+            return;
+        }
+    }
+    if (owner == HK_OWNER_RUN)
+        free_run(p, u);
+    else if (HK_UNLIKELY(owner == HK_OWNER_NONE))
+        hk_front_free_far(p);
+    else
+        free_foreign(p, u);
 }
 
 size_t hk_front_usable(const void *p)
@@ -104,6 +118,6 @@ void *hk_front_realloc(void *p, size_t n)
     if (!q) q = hk_front_alloc(n);
     if (!q) return n <= have ? p : NULL; /* without memory a shrink stays where it is */
     memcpy(q, p, n < have ? n : have);
-    if (!hk_fast_free(p)) hk_front_free(p);
+    hk_free(p);
     return q;
 }

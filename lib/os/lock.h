@@ -42,9 +42,9 @@ struct hk_lock {
         0, (r), 0                                                                                  \
     }
 
-extern _Atomic uint32_t hk_forking; /* threads inside fork now */
+extern HK_HIDDEN _Atomic uint32_t hk_forking; /* threads inside fork now */
 /* One a thread: its address names the thread, and it is set in a thread that forks. */
-extern _Thread_local bool hk_lock_self __attribute__((tls_model("initial-exec")));
+extern HK_HIDDEN _Thread_local bool hk_lock_self __attribute__((tls_model("initial-exec")));
 
 void hk_lock_slow(struct hk_lock *l);
 void hk_unlock_slow(struct hk_lock *l);

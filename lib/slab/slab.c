@@ -36,7 +36,7 @@ static void set_owner(struct hk_unit *u, uintptr_t owner)
 static void set_followers(struct hk_unit *u, uintptr_t owner)
 {
     for (unsigned i = 1; i < hk_class_units(u->cls); i++) {
-        u[i].follow = (uint16_t)i;
+        u[i].follow = (uint16_t)(i * sizeof *u);
         atomic_store_explicit(&u[i].owner, owner, memory_order_relaxed);
     }
 }
@@ -131,6 +131,11 @@ static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
     }
     /* C1: from here on whoever frees into it first owns it, with all that was written above. */
     atomic_store_explicit(&u->owner, HK_OWNER_LOOSE, memory_order_release);
+}
+
+void hk_slab_fade(struct hk_heap *h)
+{
+    for (unsigned c = 0; c < HK_CLASSES; c++) h->short_refills[c] /= 2;
 }
 
 bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u)

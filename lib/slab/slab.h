@@ -42,15 +42,23 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks);
 void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end);
 /* Blocks of u that are in holes. */
 uint32_t hk_slab_hole_blocks(const struct hk_unit *u);
+/* Demand fades: half of what was noted of it. */
+void hk_slab_fade(struct hk_heap *h);
 /* h becomes the owner of the loose slab u; false if another one was quicker. */
 bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u);
 /* Walk the queues and abort on a broken invariant; blocks free in them. For tests. */
 size_t hk_slab_check(const struct hk_heap *h);
 
+/* The first unit that u continues. */
+HK_INLINE struct hk_unit *hk_slab_first(struct hk_unit *u)
+{
+    return (struct hk_unit *)((uintptr_t)u - u->follow);
+}
+
 /* First unit of the slab that u belongs to. */
 HK_INLINE struct hk_unit *hk_slab_head(struct hk_unit *u, uintptr_t owner)
 {
-    return owner == HK_OWNER_FOLLOW ? u - u->follow : u;
+    return owner == HK_OWNER_FOLLOW ? hk_slab_first(u) : u;
 }
 
 /* Free p into slab u, whose heap h the caller holds. */

@@ -226,7 +226,7 @@ static void no_key_left(void)
         pthread_t t[THREADS];
         for (uintptr_t j = 0; j < THREADS; j++) start(&t[j], use_once, i);
         for (int j = 0; j < THREADS; j++) pthread_join(t[j], NULL);
-        if (i == 200) early = t_resident();
+        if (i == 500) early = t_resident();
     }
     T_EXPECT(t_resident() < early + GROWTH, "grew from %zu to %zu", early, t_resident());
     T_EXPECT(hk.stats(&s) == 0 && s.heaps < 50, "%lu heaps for 4 threads at a time",

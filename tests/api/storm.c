@@ -76,7 +76,7 @@ static void waves(void)
         pthread_t t[WAVE];
         for (uintptr_t i = 0; i < WAVE; i++) t[i] = start(in_wave, w * WAVE + i);
         for (size_t i = 0; i < WAVE; i++) pthread_join(t[i], NULL);
-        if (w == WAVES / 5) early = t_resident();
+        if (w == WAVES / 2) early = t_resident();
     }
     T_EXPECT(t_resident() < early + GROWTH, "grew from %zu to %zu", early, t_resident());
 }
