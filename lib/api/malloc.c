@@ -109,6 +109,12 @@ static HK_COLD void *new_nothrow_slow(size_t n)
     return p ? p : hk_new_retry_nothrow(n, 0);
 }
 
+static HK_COLD void *new_aligned_slow(size_t n, size_t align)
+{
+    void *p = hk_front_alloc_aligned(n, align);
+    return p ? p : hk_new_retry(n, align, 0);
+}
+
 HK_EXPORT void *_Znwm(size_t n)
 {
     void *p = hk_fast_alloc(n);
@@ -127,8 +133,8 @@ void *_ZnamRKSt9nothrow_t(size_t n, const void *tag);
 
 HK_EXPORT void *_ZnwmSt11align_val_t(size_t n, size_t align)
 {
-    void *p = hk_front_alloc_aligned(n, align);
-    return HK_LIKELY(p != NULL) ? p : hk_new_retry(n, align, 0);
+    void *p = hk_fast_alloc_aligned(n, align);
+    return HK_LIKELY(p != NULL) ? p : new_aligned_slow(n, align);
 }
 HK_ALIAS(_ZnwmSt11align_val_t)
 void *_ZnamSt11align_val_t(size_t n, size_t align);
@@ -136,7 +142,9 @@ void *_ZnamSt11align_val_t(size_t n, size_t align);
 HK_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
                                                    const void *tag HK_UNUSED)
 {
-    void *p = hk_front_alloc_aligned(n, align);
+    void *p = hk_fast_alloc_aligned(n, align);
+    if (HK_LIKELY(p != NULL)) return p;
+    p = hk_front_alloc_aligned(n, align);
     return HK_LIKELY(p != NULL) ? p : hk_new_retry_nothrow(n, align);
 }
 HK_ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t)

@@ -8,12 +8,14 @@
 
 #include "api/api.h"
 #include "base/sizeclass.h"
-#include "front/front.h"
+#include "front/fast.h"
 #include "os/report.h"
 #include "os/sys.h"
 
 void *hk_api_aligned(size_t align, size_t n)
 {
+    void *p = hk_fast_alloc_aligned(n, align);
+    if (HK_LIKELY(p != NULL)) return p;
     if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return hk_or_enomem(NULL);
     return hk_or_enomem(hk_front_alloc_aligned(n, align));
 }
@@ -42,7 +44,8 @@ HK_EXPORT int hakmem_posix_memalign(void **out, size_t align, size_t n)
 {
     if (!hk_is_pow2(align) || align % sizeof(void *) != 0) return EINVAL;
     if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return ENOMEM;
-    void *p = hk_front_alloc_aligned(n, align);
+    void *p = hk_fast_alloc_aligned(n, align);
+    if (!p) p = hk_front_alloc_aligned(n, align);
     if (!p) return ENOMEM;
     *out = p;
     return 0;

@@ -19,9 +19,6 @@ extern HK_HIDDEN _Thread_local struct hk_thread hk_thread
 /* Pop from bin c, or NULL. */
 HK_INLINE void *hk_bin_pop(struct hk_thread *t, size_t c)
 {
-#if defined(__x86_64__)
-    __asm__("" : "+S"(c)); /* not in rax: there the block is to be returned */
-#endif
     void *p = t->bin[c];
     if (HK_LIKELY(p != NULL)) t->bin[c] = *(void **)p;
     return p;
@@ -33,6 +30,17 @@ HK_INLINE void *hk_fast_alloc(size_t n)
     if (HK_LIKELY(n <= HK_TINY_MAX)) return hk_bin_pop(&hk_thread, hk_tiny_class(n));
     if (HK_LIKELY(n <= HK_MID_MAX)) return hk_bin_pop(&hk_thread, hk_mid_class(n));
     return NULL;
+}
+
+/*
+ * The same at a multiple of align, a power of two: slabs start at unit boundaries, so a tiny block
+ * is aligned if its size is a multiple of align.
+ */
+HK_INLINE void *hk_fast_alloc_aligned(size_t n, size_t align)
+{
+    if (HK_UNLIKELY(n > HK_TINY_MAX || align > HK_TINY_MAX)) return NULL;
+    n = (n + align - 1) & ~(align - 1);
+    return n <= HK_TINY_MAX ? hk_bin_pop(&hk_thread, hk_tiny_class(n)) : NULL;
 }
 
 /* Free p: here if it is a local block of a slab's first unit, else in front/release.c. */

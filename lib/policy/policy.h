@@ -48,14 +48,14 @@ HK_INLINE uint32_t hk_policy_wake(unsigned blocks)
 /*
  * Blocks that a refill should bring where untouched ones are left: about a page at first, so that
  * untouched memory stays so; twice as many after each four refills of the class that had to touch
- * some, up to 32 KiB, or 16 blocks.
+ * some, up to 8 KiB, or 8 blocks.
  */
 HK_INLINE uint32_t hk_policy_refill(size_t block_bytes, uint32_t short_refills)
 {
-    uint32_t first = (uint32_t)(4096 / block_bytes), most = (uint32_t)(32768 / block_bytes);
+    uint32_t first = (uint32_t)(4096 / block_bytes), most = (uint32_t)(8192 / block_bytes);
     uint32_t doublings = short_refills / 4 < 8 ? short_refills / 4 : 8;
     if (first < 1) first = 1;
-    if (most < 16) most = 16;
+    if (most < 8) most = 8;
     return first << doublings < most ? first << doublings : first < most ? most : first;
 }
 
