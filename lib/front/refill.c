@@ -46,8 +46,9 @@ static bool refill(struct hk_thread *t, unsigned c)
     /* Taking the mail in may have filled the bin. */
     bool got = t->bin[c] || hk_slab_refill_own(h, c);
     if (!got) {
-        hk_remote_flush(h);
-        got = (hk_heap_steal(h, c) && hk_slab_refill_own(h, c)) || hk_slab_refill(h, c);
+        hk_remote_flush(h); /* may fill the bin, too */
+        got =
+            t->bin[c] || (hk_heap_steal(h, c) && hk_slab_refill_own(h, c)) || hk_slab_refill(h, c);
     }
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     if (HK_UNLIKELY(++t->refills % HK_TICK_REFILLS == 0)) hk_front_tick();

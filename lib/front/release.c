@@ -10,6 +10,7 @@
 #include "os/lock.h"
 #include "os/report.h"
 #include "os/sys.h"
+#include "policy/policy.h"
 
 /* Record of p, and its owner word; HK_OWNER_NONE if p cannot be a block of ours. */
 HK_INLINE struct hk_unit *find(const void *p, uintptr_t *owner)
@@ -59,7 +60,11 @@ static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
     }
     /* Not before: the heap that we got may have lost the slab to another one meanwhile. */
     uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
-    if (owner == t->id || (owner == HK_OWNER_LOOSE && hk_slab_claim(t->heap, u)))
+    if (owner == HK_OWNER_LOOSE && hk_slab_claim(t->heap, u)) {
+        owner = t->id;
+        if (hk_remote_waiting(t->heap)) hk_remote_drain(t->heap, HK_DRAIN_BLOCKS);
+    }
+    if (owner == t->id)
         hk_slab_free(t->heap, u, p);
     else
         hk_remote_free(t->heap, u, p);

@@ -73,6 +73,8 @@ static void send(struct hk_heap *h, struct hk_outbox *o)
 
 void hk_remote_give(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count)
 {
+    /* A thread that only frees comes by no refill, and owns the slabs that it claimed. */
+    if (HK_UNLIKELY(hk_remote_waiting(h))) hk_remote_drain(h, HK_DRAIN_BLOCKS);
     struct hk_heap *to = place(h, u, head, tail, count);
     if (!to) return;
     struct hk_outbox *o = &h->outbox[to->seq % HK_OUTBOXES];

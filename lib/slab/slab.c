@@ -178,14 +178,15 @@ static void wake(struct hk_heap *h, struct hk_unit *u, uint32_t out)
 
 /*
  * Keep the class's last slab with room, or the next malloc pays for a new one: straight into the
- * empty bin, which saves that malloc its slow path. Not without a thread.
+ * empty bin, which saves that malloc its slow path; unless all of it has been used: in a bin its
+ * pages could not go back. Not without a thread.
  */
 static void retire_if_empty(struct hk_heap *h, struct hk_unit *u)
 {
     if (u->needed) return;
     if (u->prev || u->next || !h->thread)
         retire(h, u);
-    else if (!h->thread->bin[u->cls])
+    else if (u->linked < u->blocks && !h->thread->bin[u->cls])
         take_over(h, u, u->cls);
 }
 

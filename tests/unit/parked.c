@@ -115,6 +115,27 @@ static void to_nobody(struct hk_heap *mine)
               hk_pool_used_units());
 }
 
+static void *free_after_end(void *arg)
+{
+    hakmem_free(hakmem_malloc(1));
+    hk_heap_park(&hk_thread);
+    for (int i = 0; i < BLOCKS; i++) hakmem_free(block[i]);
+    return arg;
+}
+
+/* A thread past its end has no heap to claim for: the guest claims. */
+static void by_the_ended(void)
+{
+    in_thread(allocate_only);
+    bool loose = true;
+    for (int i = 0; i < BLOCKS; i++) loose &= hk_unit_of(block[i])->owner == HK_OWNER_LOOSE;
+    in_thread(free_after_end);
+    hakmem_trim(0);
+    hk_front_check();
+    hktest_ok(loose && hk_pool_used_units() == 0,
+              "an ended thread frees into loose slabs: %zu units", hk_pool_used_units());
+}
+
 /* A slab changes its owner while blocks of it are under way. */
 static void to_moved(struct hk_heap *mine)
 {
@@ -162,6 +183,7 @@ int main(void)
     to_moved(mine);
     hakmem_trim(0);
     to_nobody(mine);
+    by_the_ended();
     long_segments(mine);
     return hktest_done();
 }
