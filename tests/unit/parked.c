@@ -115,6 +115,29 @@ static void to_nobody(struct hk_heap *mine)
               hk_pool_used_units());
 }
 
+static void *free_rest(void *arg)
+{
+    for (int i = 0; i < BLOCKS; i++) {
+        if (i % 64) hakmem_free(block[i]);
+    }
+    hk_remote_flush(hk_thread.heap);
+    return arg;
+}
+
+/* Who claims slabs and never mallocs again must take in what others send for them. */
+static void to_a_freer(struct hk_heap *mine)
+{
+    static char *loose[BLOCKS];
+    in_thread(allocate_only);
+    memcpy(loose, block, sizeof loose); /* slabs that nobody claims yet */
+    in_thread(allocate_only);
+    for (int i = 0; i < BLOCKS; i += 64) hakmem_free(block[i]);
+    in_thread(free_rest);
+    hktest_ok(mail(mine), "mail for a thread that only frees");
+    for (int i = 0; i < BLOCKS; i++) hakmem_free(loose[i]);
+    hktest_ok(!mail(mine), "its next claim takes it in");
+}
+
 static void *free_after_end(void *arg)
 {
     hakmem_free(hakmem_malloc(1));
@@ -184,6 +207,7 @@ int main(void)
     hakmem_trim(0);
     to_nobody(mine);
     by_the_ended();
+    to_a_freer(mine);
     long_segments(mine);
     return hktest_done();
 }
