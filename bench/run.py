@@ -56,13 +56,19 @@ def count_calls(command, library):
         r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s.*(?:%s)$" % CALLS.replace(",", "|"), done.stderr, re.M))
 
 
+def command_of(scenario, options):
+    """Its own options come last: they win."""
+    words = scenario.split(":")
+    return words[:1] + options.extra + words[1:]
+
+
 def measure(options, scenarios, allocators):
     rows, names = [], list(allocators)
     for turn in range(options.rounds):
         for at, scenario in enumerate(scenarios):
             shift = (turn + at) % len(names)
             for name in names[shift:] + names[:shift]:
-                row = run([options.load] + scenario.split(":") + options.extra, allocators[name])
+                row = run([options.load] + command_of(scenario, options), allocators[name])
                 row.update(allocator=name, round=turn, scenario=scenario)
                 rows.append(row)
         print("round %d of %d" % (turn + 1, options.rounds), file=sys.stderr)
@@ -166,7 +172,7 @@ def main():
     if options.calls or options.latency:
         for scenario in scenarios:
             for name in names:
-                command, cell = [options.load] + scenario.split(":") + options.extra, table[scenario][name]
+                command, cell = [options.load] + command_of(scenario, options), table[scenario][name]
                 if options.calls:
                     ops = int(run(command, allocators[name])["ops"])
                     calls = count_calls(command, allocators[name])
