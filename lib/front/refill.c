@@ -37,21 +37,27 @@ void hk_front_tick(void)
     if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) hk_pool_purge(hk_policy_purge_idle_ms(&v), 0);
 }
 
-static bool refill(struct hk_thread *t, unsigned c)
+/* The heap has no slab of the class with room. */
+static HK_NOINLINE bool refill_from_others(struct hk_thread *t, unsigned c)
+{
+    struct hk_heap *h = t->heap;
+    hk_remote_flush(h); /* may fill the bin, or leave a slab in the queue */
+    return t->bin[c] || (hk_heap_steal(h, c) && hk_slab_refill_own(h, c)) || hk_slab_refill(h, c);
+}
+
+HK_INLINE bool refill(struct hk_thread *t, unsigned c)
 {
     struct hk_heap *h = t->heap;
     hk_fork_courtesy();
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    if (hk_remote_waiting(h)) hk_remote_drain(h, HK_DRAIN_BLOCKS);
-    /* Taking the mail in may have filled the bin. */
-    bool got = t->bin[c] || hk_slab_refill_own(h, c);
-    if (!got) {
-        hk_remote_flush(h); /* may fill the bin, too */
-        got =
-            t->bin[c] || (hk_heap_steal(h, c) && hk_slab_refill_own(h, c)) || hk_slab_refill(h, c);
+    bool got = false;
+    if (HK_UNLIKELY(hk_remote_waiting(h))) {
+        hk_remote_drain(h, HK_DRAIN_BLOCKS);
+        got = t->bin[c] != NULL; /* the mail may have filled it */
     }
+    if (!got) got = hk_slab_refill_own(h, c) || refill_from_others(t, c);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
-    if (HK_UNLIKELY(++t->refills % HK_TICK_REFILLS == 0)) hk_front_tick();
+    if (HK_UNLIKELY(++h->visits % HK_TICK_REFILLS == 0)) hk_front_tick();
     return got;
 }
 
@@ -61,6 +67,13 @@ static HK_COLD void *guest_alloc(unsigned c)
     if (p) return p;
     hk_front_trim(0);
     return hk_guest_alloc(c);
+}
+
+/* The kernel gave nothing: what is cached may do. */
+static HK_COLD bool retry(struct hk_thread *t, unsigned c)
+{
+    hk_front_trim(0);
+    return refill(t, c);
 }
 
 static HK_NOINLINE void *slab_alloc(unsigned c)
@@ -73,10 +86,7 @@ static HK_NOINLINE void *slab_alloc(unsigned c)
         p = hk_bin_pop(t, c); /* the C library may have allocated to note the thread's end */
         if (p) return p;
     }
-    if (HK_UNLIKELY(!refill(t, c))) {
-        hk_front_trim(0);
-        if (!refill(t, c)) return NULL;
-    }
+    if (HK_UNLIKELY(!refill(t, c)) && !retry(t, c)) return NULL;
     return hk_bin_pop(t, c);
 }
 

@@ -7,9 +7,10 @@
  *   word holds tail and count; the tail's first word links to the next segment's head.
  * Ordering: R1 a chain is linked before it is pushed (release), and taken whole (acquire): a
  *   stack that is only ever emptied whole has no ABA. R2 the sender looks at the owner's state
- * after its push, both seq_cst (O1 in heap.c): a parked heap's mail is drained by its sender. R3 a
- * slab's owner may have changed on the way (it was moved): the drainer sends it on. Threads: rings
- * and outboxes belong to the holder of their heap; inboxes to all.
+ *   after its push, both seq_cst (O1 in heap.c): a parked heap's mail is drained by its sender.
+ *   R3 a slab's owner may have changed on the way (it was moved): the drainer sends it on.
+ *
+ * Threads: rings and outboxes belong to the holder of their heap; inboxes to all.
  */
 #include "front/fast.h"
 #include "os/report.h"

@@ -46,17 +46,15 @@ HK_INLINE uint32_t hk_policy_wake(unsigned blocks)
 }
 
 /*
- * Blocks that a refill should bring where untouched ones are left: about a page at first, so that
- * untouched memory stays so; twice as many after each four refills of the class that had to touch
- * some, up to 8 KiB, or 8 blocks.
+ * Blocks that a refill should bring where untouched ones are left, of a slab of `blocks`: about a
+ * page at first, or two blocks, so that untouched memory stays so; twice as many after each four
+ * refills of the class that had to touch some, up to 8 KiB, or 8 blocks.
  */
-HK_INLINE uint32_t hk_policy_refill(size_t block_bytes, uint32_t short_refills)
+HK_INLINE uint32_t hk_policy_refill(uint32_t blocks, uint32_t short_refills)
 {
-    uint32_t first = (uint32_t)(4096 / block_bytes), most = (uint32_t)(8192 / block_bytes);
-    uint32_t doublings = short_refills / 4 < 8 ? short_refills / 4 : 8;
-    if (first < 1) first = 1;
-    if (most < 8) most = 8;
-    return first << doublings < most ? first << doublings : first < most ? most : first;
+    uint32_t first = blocks / 16 > 2 ? blocks / 16 : 2, most = blocks / 8 > 8 ? blocks / 8 : 8;
+    uint32_t want = first << (short_refills / 4 < 3 ? short_refills / 4 : 3);
+    return want < most ? want : most;
 }
 
 /* Whether the tail of a new run goes back at once, with tail_sum bytes of others resident. */

@@ -19,7 +19,6 @@ struct hk_thread {
     uintptr_t id;          /* address of the heap; HK_ID_NONE without one */
     struct hk_heap *heap;
     uint64_t zero[2]; /* a bit a class: the bin's blocks are zero but for their link */
-    uint32_t refills; /* paces the slow-path clock */
     uint8_t ended;    /* the thread's end has run: no heap for it any more */
 };
 /* Equals no owner word, nor a follower of one: local tests fail for a thread without a heap. */
@@ -45,16 +44,17 @@ struct hk_outbox {
 };
 
 struct hk_heap {
-    struct hk_thread *thread; /* whose bins hold its cached blocks; never NULL while held */
+    struct hk_thread *thread;          /* whose bins hold its cached blocks; NULL: nobody's */
     struct hk_unit *queue[HK_CLASSES]; /* slabs awake: with free blocks or with room to link more */
     uint64_t handed[HK_CLASSES];       /* blocks ever put into bins */
-    uint8_t short_refills[HK_CLASSES]; /* refills from slabs not all linked: the demand; sticks */
-    uint8_t streak[HK_CLASSES]; /* units of slabs filled since one of the class woke up; sticks */
+    uint8_t short_refills[HK_CLASSES]; /* refills that had to touch new blocks: the demand; fades */
+    uint8_t streak[HK_CLASSES];        /* units of slabs filled since one of the class woke up */
     struct hk_ring ring[HK_RINGS];
     struct hk_outbox outbox[HK_OUTBOXES];
     void *pending; /* taken from the inbox, not yet freed */
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
-    uint32_t seq; /* birth number, spreads outboxes */
+    uint32_t seq;    /* birth number, spreads outboxes */
+    uint32_t visits; /* of malloc's slow path: pace its clock */
     _Atomic uint8_t busy;
     struct hk_heap *next_all; /* every heap, in order of birth; constant */
     struct hk_heap *next_parked;

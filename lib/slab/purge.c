@@ -4,9 +4,12 @@
  * Why: a few live blocks scattered over many slabs would keep all of those resident. A free block's
  *   link lies in the block, so the blocks that begin in a page to be returned leave the free list
  *   first: the page becomes a hole, and its blocks count as unlinked until a refill takes them
- * back. Invariants: G1 a page goes back only if every block that overlaps it is free or in a hole.
- * G2 a block in a hole is on no list. G3 only blocks below fresh are in holes. Threads: who holds
- * the heap (H1).
+ *   back.
+ *
+ * Invariants: G1 a page goes back only if every block that overlaps it is free or in a hole.
+ *   G2 a block in a hole is on no list. G3 only blocks below fresh are in holes.
+ *
+ * Threads: who holds the heap (H1).
  */
 #include <string.h>
 

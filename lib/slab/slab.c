@@ -95,31 +95,20 @@ static void *extend(struct hk_unit *u, uint32_t n, void *rest)
     return link_blocks(u, first, end, rest);
 }
 
-/* More blocks for a bin than the slab's list has: as many as the class's demand tells. */
-static HK_NOINLINE void *lengthen(struct hk_heap *h, struct hk_unit *u, unsigned c, uint32_t have)
+/* The list of u, whose `have` blocks are too few, with others before it. */
+static HK_NOINLINE void *lengthen(struct hk_heap *h, struct hk_unit *u, uint32_t have,
+                                  uint32_t want)
 {
-    struct hk_thread *t = h->thread;
-    uint32_t want = hk_policy_refill(hk_class_bytes(c), h->short_refills[c]);
+    unsigned c = u->cls;
     if (h->short_refills[c] < UINT8_MAX) h->short_refills[c]++;
-    if (have >= want) return u->free;
-    if (!have && u->clean && u->fresh < u->blocks) t->zero[c / 64] |= (uint64_t)1 << (c % 64);
+    if (!have && u->clean && u->fresh < u->blocks)
+        h->thread->zero[c / 64] |= (uint64_t)1 << (c % 64);
     return extend(u, want - have, u->free);
 }
 
-/* The queue's first slab gives all it has to bin c. */
-static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
+/* All blocks of u are linked, and out: u is asleep, or let loose. */
+static HK_NOINLINE void fall_asleep(struct hk_heap *h, struct hk_unit *u, unsigned c)
 {
-    struct hk_thread *t = h->thread;
-    uint32_t out = u->needed; /* S2: what is linked and not out is on the list */
-    void *list = u->free;
-    t->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
-    if (u->linked < u->blocks) list = lengthen(h, u, c, u->linked - out);
-    u->free = u->seen = NULL;
-    h->handed[c] += u->linked - out;
-    h->refills++;
-    t->bin[c] = list;
-    u->needed = u->linked; /* all of it is out now */
-    if (u->linked < u->blocks) return;
     uint32_t wake = hk_policy_wake(u->blocks);
     dequeue(h, u);
     u->asleep = 1;
@@ -131,6 +120,31 @@ static void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
     }
     /* C1: from here on whoever frees into it first owns it, with all that was written above. */
     atomic_store_explicit(&u->owner, HK_OWNER_LOOSE, memory_order_release);
+}
+
+/* All that is on u's list goes out to bin c; S2: that is what is linked and not out. */
+HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void *list)
+{
+    h->handed[c] += u->linked - u->needed;
+    h->thread->bin[c] = list;
+    u->free = u->seen = NULL;
+    u->needed = u->linked;
+}
+
+/* The queue's first slab gives all it has to bin c. */
+HK_INLINE void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
+{
+    void *list = u->free;
+    h->thread->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
+    h->refills++;
+    if (u->linked < u->blocks) {
+        /* Churn is no demand: what is on the list will do, and its pages are warm. */
+        uint32_t have = u->linked - u->needed;
+        uint32_t want = hk_policy_refill(u->blocks, h->short_refills[c]);
+        if (have < want) list = lengthen(h, u, have, want);
+    }
+    give_list(h, u, c, list);
+    if (u->linked == u->blocks) fall_asleep(h, u, c);
 }
 
 void hk_slab_fade(struct hk_heap *h)
@@ -176,20 +190,6 @@ static void wake(struct hk_heap *h, struct hk_unit *u, uint32_t out)
     if (u->next && u->next->needed == 0) retire(h, u->next);
 }
 
-/*
- * Keep the class's last slab with room, or the next malloc pays for a new one: straight into the
- * empty bin, which saves that malloc its slow path; unless all of it has been used: in a bin its
- * pages could not go back. Not without a thread.
- */
-static void retire_if_empty(struct hk_heap *h, struct hk_unit *u)
-{
-    if (u->needed) return;
-    if (u->prev || u->next || !h->thread)
-        retire(h, u);
-    else if (u->linked < u->blocks && !h->thread->bin[u->cls])
-        take_over(h, u, u->cls);
-}
-
 /* Only the holder writes busy; it may be set already, by a slow path around this one. */
 static uint8_t set_busy(struct hk_heap *h)
 {
@@ -198,12 +198,36 @@ static uint8_t set_busy(struct hk_heap *h)
     return before;
 }
 
-void hk_slab_event(struct hk_heap *h, struct hk_unit *u)
+/*
+ * An empty slab that is the class's last with room stays, or the next malloc pays for a new one:
+ * straight into the empty bin, which saves that malloc its slow path. Unless all of it has been
+ * used: in a bin its pages could not go back. Not without a thread.
+ */
+HK_INLINE bool reuse(struct hk_heap *h, struct hk_unit *u)
+{
+    struct hk_thread *t = h->thread;
+    unsigned c = u->cls;
+    if (HK_UNLIKELY((uintptr_t)u->prev | (uintptr_t)u->next) || !t) return false;
+    if (u->linked < u->blocks && !t->bin[c]) {
+        uint8_t busy = set_busy(h);
+        t->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
+        give_list(h, u, c, u->free);
+        atomic_store_explicit(&h->busy, busy, memory_order_release);
+    }
+    return true;
+}
+
+static HK_NOINLINE void wake_or_retire(struct hk_heap *h, struct hk_unit *u)
 {
     uint8_t busy = set_busy(h);
     if (u->asleep) wake(h, u, u->left);
-    retire_if_empty(h, u);
+    if (u->needed == 0 && !reuse(h, u)) retire(h, u);
     atomic_store_explicit(&h->busy, busy, memory_order_release);
+}
+
+void hk_slab_event(struct hk_heap *h, struct hk_unit *u)
+{
+    if (HK_UNLIKELY(u->asleep) || !reuse(h, u)) wake_or_retire(h, u);
 }
 
 void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count)
@@ -218,7 +242,7 @@ void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail
             wake(h, u, u->left + u->needed - count);
         else
             u->needed -= count;
-        retire_if_empty(h, u);
+        if (u->needed == 0 && !reuse(h, u)) retire(h, u);
     }
     atomic_store_explicit(&h->busy, busy, memory_order_release);
 }

@@ -11,16 +11,18 @@ int main(void)
     bool wake = true, page = true, grows = true;
     for (unsigned c = 1; c < HK_CLASSES; c++) {
         size_t size = hk_class_bytes(c);
-        uint32_t w = hk_policy_wake(hk_class_blocks(c));
-        wake &= w >= 1 && w < hk_class_blocks(c);
-        page &= hk_policy_refill(size, 0) == (size < 4096 ? 4096 / size : 1);
+        uint32_t blocks = hk_class_blocks(c), w = hk_policy_wake(blocks);
+        uint32_t first = hk_policy_refill(blocks, 0), most = hk_policy_refill(blocks, 1000);
+        wake &= w >= 1 && w < blocks;
+        page &= first >= 2 && (first == 2 || first * size <= 4096) && (first + 1) * size > 4096;
+        page &= most <= 8 || most * size <= 8192;
         for (uint32_t n = 0; n < 300; n++) {
-            uint32_t now = hk_policy_refill(size, n), next = hk_policy_refill(size, n + 1);
-            grows &= next >= now && next <= 2 * now && next <= hk_class_blocks(c);
+            uint32_t now = hk_policy_refill(blocks, n), next = hk_policy_refill(blocks, n + 1);
+            grows &= next >= now && next <= 2 * now && next <= blocks;
         }
     }
     hktest_ok(wake, "a slab wakes before it is empty, after at least one free");
-    hktest_ok(page, "a first refill touches a page");
+    hktest_ok(page, "a first refill touches a page, a later one two, or few blocks");
     hktest_ok(grows, "refills grow with the demand, and no further than the slab");
     struct hk_purge_view v = {100, HK_PURGE_MIN_UNITS, 10000, 10000 - HK_PURGE_EVERY_MS};
     HKTEST(hk_policy_purge_due(&v));
