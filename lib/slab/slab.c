@@ -9,6 +9,8 @@
 #include "os/report.h"
 #include "policy/policy.h"
 
+#define COLOUR_STEP 5u /* blocks from one slab's start to the next one's: odd, so all are used */
+
 static void enqueue(struct hk_heap *h, struct hk_unit *u)
 {
     struct hk_unit **q = &h->queue[u->cls];
@@ -82,6 +84,16 @@ static void *link_blocks(struct hk_unit *u, uint32_t first, uint32_t end, void *
     return list;
 }
 
+/*
+ * The first blocks of a slab [0, n), not from block 0 on: slabs begin at the same place of a page,
+ * so the blocks that all classes use first would fight for the same cache sets.
+ */
+static void *link_coloured(struct hk_unit *u, uint32_t n, void *rest)
+{
+    uint32_t k = (uint32_t)((uintptr_t)u / sizeof *u) * COLOUR_STEP % n;
+    return k ? link_blocks(u, k, n, link_blocks(u, 0, k, rest)) : link_blocks(u, 0, n, rest);
+}
+
 /* Link the next n blocks of a fresh slab, or those of a hole, before the list `rest`; the whole. */
 static void *extend(struct hk_unit *u, uint32_t n, void *rest)
 {
@@ -92,7 +104,7 @@ static void *extend(struct hk_unit *u, uint32_t n, void *rest)
     }
     if (end > u->blocks) end = u->blocks;
     u->fresh = (uint16_t)end;
-    return link_blocks(u, first, end, rest);
+    return first ? link_blocks(u, first, end, rest) : link_coloured(u, end, rest);
 }
 
 /* The list of u, whose `have` blocks are too few, with others before it. */

@@ -59,8 +59,23 @@ static bool calloc_is_zero(size_t n)
     return true;
 }
 
+/* Most first blocks of the classes to 512 bytes that share a line's place in their pages. */
+static unsigned sharing_a_set(void)
+{
+    unsigned at[4096 / HK_LINE_BYTES] = {0}, most = 0;
+    for (size_t n = 16, i = 0; n <= 512; n += 16, i++) {
+        block[i] = hakmem_malloc(n);
+        unsigned *set = &at[(uintptr_t)block[i] % 4096 / HK_LINE_BYTES];
+        if (++*set > most) most = *set;
+    }
+    for (size_t i = 0; i < 32; i++) hakmem_free(block[i]);
+    return most;
+}
+
 int main(void)
 {
+    unsigned most = sharing_a_set(); /* 32 without colours */
+    hktest_ok(most <= 6, "the first blocks of slabs lie in different cache sets");
     static const size_t sizes[] = {1,    16,   17,   64,    100,   512,  1024,
                                    1025, 3000, 5000, 12000, 20000, 32768};
     bool good = true, zero = true;
