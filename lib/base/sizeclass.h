@@ -18,6 +18,8 @@
 #define HK_TINY_CLASSES 64u
 #define HK_MID_FIRST    (HK_TINY_CLASSES + 1)
 #define HK_CLASSES      (HK_MID_FIRST + 20u)
+#define HK_LONG_FIRST   (HK_MID_FIRST + 8) /* from here on, above 4 KiB, slabs of several units */
+#define HK_LONG_UNITS   8u
 
 /* A unit is the grain of the pointer → metadata map, a chunk is one huge page of units. */
 #define HK_UNIT_SHIFT  16
@@ -54,11 +56,13 @@ HK_INLINE size_t hk_class_bytes(unsigned c)
     return c < HK_MID_FIRST ? (size_t)c * 16 : HK_MID_SIZE(c);
 }
 
-/* Units of a slab of class c: at least 16 blocks of it. */
+/*
+ * Units of a slab of class c: at least 16 blocks of it. Above 4 KiB all the same: short slabs of 16
+ * blocks fell asleep and woke so often that churn took half as long again.
+ */
 HK_INLINE unsigned hk_class_units(unsigned c)
 {
-    size_t size = hk_class_bytes(c);
-    return size <= 4096 ? 1 : size <= 8192 ? 2 : size <= 16384 ? 4 : 8;
+    return c < HK_LONG_FIRST ? 1 : HK_LONG_UNITS;
 }
 
 HK_INLINE unsigned hk_class_blocks(unsigned c)
@@ -73,6 +77,7 @@ HK_INLINE size_t hk_bytes_to_units(size_t n)
 
 _Static_assert(HK_MID_SIZE(HK_MID_FIRST) == HK_TINY_MAX + 256, "mid starts where tiny ends");
 _Static_assert(HK_MID_SIZE(HK_MID_FIRST + 3) == 2048, "four classes a doubling");
+_Static_assert(HK_MID_SIZE(HK_LONG_FIRST - 1) == 4096, "above 4 KiB slabs are long");
 _Static_assert(HK_MID_SIZE(HK_CLASSES - 1) == HK_MID_MAX, "mid ends where large begins");
 _Static_assert(HK_TINY_CLASSES * 16 == HK_TINY_MAX, "tiny tiles to its end");
 

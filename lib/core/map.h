@@ -19,15 +19,23 @@
 
 #include "base/sizeclass.h"
 
-/* Owner words other than a heap's address. */
-#define HK_OWNER_NONE   ((uintptr_t)0)
-#define HK_OWNER_FOLLOW ((uintptr_t)1) /* this unit continues a slab: its first one knows */
-#define HK_OWNER_RUN    ((uintptr_t)2) /* a large or big run: no heap owns it */
-#define HK_OWNER_LOOSE  ((uintptr_t)3) /* a full slab: whoever frees into it first owns it */
+/*
+ * Owner words: the owning heap's address, with HK_OWNER_LONG set in every unit of a slab of several
+ * units; or one of these.
+ */
+#define HK_OWNER_NONE  ((uintptr_t)0)
+#define HK_OWNER_RUN   ((uintptr_t)2) /* a large or big run: no heap owns it */
+#define HK_OWNER_LOOSE ((uintptr_t)3) /* a full slab: whoever frees into it first owns it */
+#define HK_OWNER_LONG  ((uintptr_t)1) /* free then looks for the slab's first unit */
 
-/* Record of a unit, of a whole slab or run if the unit starts one. One cache line. */
+/*
+ * Record of a unit, of a whole slab or run if the unit starts one. One cache line. Units that
+ * continue a slab name its heap too, so that any of them tells a local free; but only the first
+ * one's word decides: the others may say LOOSE instead, never another heap.
+ */
 struct hk_unit {
     _Atomic uintptr_t owner; /* written by whoever owns the slab; read by all */
+    uintptr_t follow;        /* distance to the record of the slab's first unit, bytes; 0: it is */
     void *free;              /* blocks freed by the owner since the list was last taken */
     uint32_t needed;         /* local frees until hk_slab_event must look */
     uint16_t cls;
@@ -35,15 +43,16 @@ struct hk_unit {
     uint8_t clean;  /* never written since zeroed: fresh blocks are zero but for their link */
     uint16_t linked, blocks; /* blocks on the list or out · blocks of the slab */
     uint16_t fresh;          /* blocks from this one on were never linked */
-    uint16_t holes;  /* each unit: a bit a page whose blocks are unlinked, its memory gone */
-    uint32_t left;   /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
-    uint16_t follow; /* continuation units: distance to the first one's record, bytes */
-    uint8_t purged;  /* since the list last changed */
-    struct hk_unit *next, *prev; /* class queue of the owning heap */
+    uint16_t holes; /* each unit: a bit a page whose blocks are unlinked, its memory gone */
+    uint32_t left;  /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
     union {
-        size_t run_units; /* runs: length, units */
-        void *seen;       /* slabs: the list's head at the last look for idle pages */
+        uint32_t run_units; /* runs: length, units */
+        struct {
+            uint16_t seen;  /* the list's head at the last look for idle pages, see purge.c */
+            uint8_t purged; /* since the list last changed */
+        };
     };
+    struct hk_unit *next, *prev; /* class queue of the owning heap */
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_unit) == HK_LINE_BYTES, "one record, one line");
 

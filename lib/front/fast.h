@@ -43,7 +43,10 @@ HK_INLINE void *hk_fast_alloc_aligned(size_t n, size_t align)
     return n <= HK_TINY_MAX ? hk_bin_pop(&hk_thread, hk_tiny_class(n)) : NULL;
 }
 
-/* Free p: here if it is a local block of a slab's first unit, else in front/release.c. */
+/*
+ * Free p: here if it is a local block, else in front/release.c. Finding the first unit costs the
+ * long slabs' blocks a load; for all, it made mixed loads 8 % slower.
+ */
 HK_INLINE void hk_free(void *p)
 {
     uintptr_t off = (uintptr_t)p - hk_window_base;
@@ -53,11 +56,12 @@ HK_INLINE void hk_free(void *p)
     }
     struct hk_unit *u = hk_unit_at(off);
     uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
-    if (HK_UNLIKELY(owner != hk_thread.id)) {
+    if (HK_LIKELY(owner == hk_thread.id))
+        hk_slab_free((struct hk_heap *)owner, u, p);
+    else if (HK_LIKELY(owner == hk_thread.long_id))
+        hk_slab_free(hk_thread.heap, hk_slab_first(u), p);
+    else
         hk_front_free_other(p, u, owner);
-        return;
-    }
-    hk_slab_free((struct hk_heap *)owner, u, p);
 }
 
 #endif

@@ -19,7 +19,7 @@
 #include "os/sys.h"
 #include "policy/policy.h"
 
-_Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE};
+_Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE, .long_id = HK_ID_NONE};
 
 #define GUEST_YIELDS 100 /* then sleep: the holder may need this CPU */
 
@@ -113,6 +113,7 @@ bool hk_heap_attach(struct hk_thread *t)
     h->thread = t;
     t->heap = h;
     t->id = hk_heap_id(h);
+    t->long_id = t->id | HK_OWNER_LONG;
     hk_thread_born(t);
     return true;
 }
@@ -127,9 +128,7 @@ static void flush_bins(struct hk_heap *h, struct hk_thread *t)
         t->bin[c] = NULL;
         for (void *next; (next = *(void **)tail) != NULL; tail = next) n++;
         h->handed[c] -= n;
-        struct hk_unit *u = hk_unit_of(head);
-        u = hk_slab_head(u, atomic_load_explicit(&u->owner, memory_order_relaxed));
-        hk_remote_give(h, u, head, tail, n);
+        hk_remote_give(h, hk_slab_first(hk_unit_of(head)), head, tail, n);
     }
 }
 
@@ -152,7 +151,7 @@ void hk_heap_park(struct hk_thread *t)
     t->ended = 1;
     if (!h) return;
     hk_heap_settle(h);
-    t->id = HK_ID_NONE;
+    t->id = t->long_id = HK_ID_NONE;
     t->heap = NULL;
     h->thread = NULL;
     hk_lock_acquire(&heaps_lock);

@@ -49,10 +49,10 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
     hk_front_tick();
 }
 
-/* u starts the slab of p. */
 static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
 {
     struct hk_thread *t = &hk_thread;
+    u = hk_slab_first(u);
     /* A thread that only frees needs a heap too, for its rings and for slabs that are loose. */
     if (HK_UNLIKELY(!t->heap) && !hk_heap_attach(t)) {
         hk_guest_free(u, p);
@@ -61,10 +61,10 @@ static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
     /* Not before: the heap that we got may have lost the slab to another one meanwhile. */
     uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
     if (owner == HK_OWNER_LOOSE && hk_slab_claim(t->heap, u)) {
-        owner = t->id;
+        owner = hk_heap_id(t->heap);
         if (hk_remote_waiting(t->heap)) hk_remote_drain(t->heap, HK_DRAIN_BLOCKS);
     }
-    if (owner == t->id)
+    if (hk_owner_heap(owner) == t->heap)
         hk_slab_free(t->heap, u, p);
     else
         hk_remote_free(t->heap, u, p);
@@ -72,14 +72,6 @@ static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
 
 void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner)
 {
-    if (HK_LIKELY(owner == HK_OWNER_FOLLOW)) {
-        u = hk_slab_first(u);
-        owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
-        if (HK_LIKELY(owner == hk_thread.id)) {
-            hk_slab_free((struct hk_heap *)owner, u, p);
-            return;
-        }
-    }
     if (owner == HK_OWNER_RUN)
         free_run(p, u);
     else if (HK_UNLIKELY(owner == HK_OWNER_NONE))
@@ -94,7 +86,7 @@ size_t hk_front_usable(const void *p)
     uintptr_t owner = u ? atomic_load_explicit(&u->owner, memory_order_relaxed) : HK_OWNER_NONE;
     if (owner == HK_OWNER_NONE) return p && hk_sys_libc_owns(p) ? hk_sys_libc_bytes(p) : 0;
     if (owner == HK_OWNER_RUN) return hk_large_bytes(u);
-    return hk_class_bytes(hk_slab_head(u, owner)->cls);
+    return hk_class_bytes(hk_slab_first(u)->cls);
 }
 
 /* Whether a block of `have` bytes is good for n: not over half of it may lie idle. */
@@ -116,7 +108,7 @@ void *hk_front_realloc(void *p, size_t n)
         hk_front_tick();
         if (n > HK_MID_MAX && n <= HK_MAX_REQUEST && hk_large_resize(u, p, n)) return p;
     } else {
-        have = hk_class_bytes(hk_slab_head(u, owner)->cls);
+        have = hk_class_bytes(hk_slab_first(u)->cls);
         if (fits(have, n)) return p;
     }
     void *q = hk_fast_alloc(n);

@@ -56,11 +56,11 @@ static struct hk_heap *place(struct hk_heap *h, struct hk_unit *u, void *head, v
 {
     for (;;) {
         uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
-        if (owner == hk_heap_id(h) || (owner == HK_OWNER_LOOSE && hk_slab_claim(h, u))) {
+        if (hk_owner_heap(owner) == h || (owner == HK_OWNER_LOOSE && hk_slab_claim(h, u))) {
             hk_slab_splice(h, u, head, tail, count);
             return NULL;
         }
-        if (owner != HK_OWNER_LOOSE) return (struct hk_heap *)owner;
+        if (owner != HK_OWNER_LOOSE) return hk_owner_heap(owner);
     }
 }
 
@@ -148,8 +148,7 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
         }
         void *tail = segment_tail(head), *next = *(void **)tail;
         uint32_t count = segment_count(head);
-        struct hk_unit *u = hk_unit_of(head);
-        u = hk_slab_head(u, atomic_load_explicit(&u->owner, memory_order_relaxed));
+        struct hk_unit *u = hk_slab_first(hk_unit_of(head));
         if (next) __builtin_prefetch(next);
         n += count;
         h->drained += count;

@@ -31,7 +31,7 @@ static size_t resident_tail(const struct hk_unit *u)
 static void set_tail(struct hk_unit *u, size_t n, bool clean)
 {
     size_t before = resident_tail(u);
-    size_t tail = (u->run_units << HK_UNIT_SHIFT) - n;
+    size_t tail = hk_large_bytes(u) - n;
     tail &= ~(hk_sys_page_bytes() - 1);
     atomic_fetch_add_explicit(&tail_bytes, tail - u->left, memory_order_relaxed);
     u->left = (uint32_t)tail;
@@ -45,7 +45,7 @@ static void purge_tail(struct hk_unit *u, char *p, size_t n)
     size_t sum = atomic_load_explicit(&dirty_tail_bytes, memory_order_relaxed);
     size_t used = hk_pool_used_units() << HK_UNIT_SHIFT;
     if (!hk_policy_tail_purge(resident_tail(u), sum, used)) return;
-    if (hk_sys_purge(p + (u->run_units << HK_UNIT_SHIFT) - u->left, u->left)) set_tail(u, n, true);
+    if (hk_sys_purge(p + hk_large_bytes(u) - u->left, u->left)) set_tail(u, n, true);
 }
 
 void *hk_large_alloc(size_t n, size_t align, bool zero)
@@ -57,7 +57,7 @@ void *hk_large_alloc(size_t n, size_t align, bool zero)
     void *p = hk_pool_alloc(units, align_units, &clean);
     if (!p) return NULL;
     struct hk_unit *u = hk_unit_of(p);
-    u->run_units = units;
+    u->run_units = (uint32_t)units;
     u->left = 0;
     set_tail(u, n, clean);
     if (!clean) purge_tail(u, p, n);
@@ -83,7 +83,7 @@ bool hk_large_resize(struct hk_unit *u, void *p, size_t n)
     size_t units = hk_bytes_to_units(n), have = u->run_units;
     bool clean = u->clean && units == have;
     if (units > have && !hk_pool_extend(p, have, units - have, &clean)) return false;
-    u->run_units = units;
+    u->run_units = (uint32_t)units;
     set_tail(u, n, clean);
     if (units == have) return true;
     if (units < have) hk_pool_free((char *)p + units * HK_UNIT_BYTES, have - units);

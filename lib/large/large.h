@@ -18,7 +18,7 @@ bool hk_large_resize(struct hk_unit *u, void *p, size_t n);
 
 HK_INLINE size_t hk_large_bytes(const struct hk_unit *u)
 {
-    return u->run_units << HK_UNIT_SHIFT;
+    return (size_t)u->run_units << HK_UNIT_SHIFT;
 }
 
 struct hk_large_stats {

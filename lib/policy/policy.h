@@ -46,13 +46,13 @@ HK_INLINE uint32_t hk_policy_wake(unsigned blocks)
 }
 
 /*
- * Blocks that a refill should bring where untouched ones are left, of a slab of `blocks`: about a
- * page at first, or two blocks, so that untouched memory stays so; twice as many after each four
- * refills of the class that had to touch some, up to 8 KiB, or 8 blocks.
+ * Blocks that a refill should bring where untouched ones are left, of a class with a_unit of them
+ * in a unit: about a page at first, or two blocks, so that untouched memory stays so; twice as many
+ * after each four refills of the class that had to touch some, up to 8 KiB, or 8 blocks.
  */
-HK_INLINE uint32_t hk_policy_refill(uint32_t blocks, uint32_t short_refills)
+HK_INLINE uint32_t hk_policy_refill(uint32_t a_unit, uint32_t short_refills)
 {
-    uint32_t first = blocks / 16 > 2 ? blocks / 16 : 2, most = blocks / 8 > 8 ? blocks / 8 : 8;
+    uint32_t first = a_unit / 16 > 2 ? a_unit / 16 : 2, most = a_unit / 8 > 8 ? a_unit / 8 : 8;
     uint32_t want = first << (short_refills / 4 < 3 ? short_refills / 4 : 3);
     return want < most ? want : most;
 }

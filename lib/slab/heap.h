@@ -16,12 +16,12 @@
 /* Thread-local state. The bins come first: the fast path's only memory besides the block. */
 struct hk_thread {
     void *bin[HK_CLASSES]; /* blocks of the last refill, linked; bin[0] stays empty */
-    uintptr_t id;          /* address of the heap; HK_ID_NONE without one */
+    uintptr_t id, long_id; /* owner words of the heap's slabs; HK_ID_NONE without one */
     struct hk_heap *heap;
     uint64_t zero[2]; /* a bit a class: the bin's blocks are zero but for their link */
     uint8_t ended;    /* the thread's end has run: no heap for it any more */
 };
-/* Equals no owner word, nor a follower of one: local tests fail for a thread without a heap. */
+/* Equals no owner word: local tests fail for a thread without a heap. */
 #define HK_ID_NONE ((uintptr_t)4)
 
 enum hk_heap_state { HK_HEAP_PARKED, HK_HEAP_BUSY, HK_HEAP_ATTACHED, HK_HEAP_LOST };
@@ -67,6 +67,12 @@ struct hk_heap {
 HK_INLINE uintptr_t hk_heap_id(const struct hk_heap *h)
 {
     return (uintptr_t)h;
+}
+
+/* The heap that an owner word names; not for NONE, RUN and LOOSE. */
+HK_INLINE struct hk_heap *hk_owner_heap(uintptr_t owner)
+{
+    return (struct hk_heap *)(owner & ~HK_OWNER_LONG);
 }
 
 #endif

@@ -17,7 +17,6 @@
 #include "slab/slab.h"
 
 #define BLOCKS_MAX (HK_UNIT_BYTES / HK_ALIGN_BYTES)
-#define UNITS_MAX  8u
 
 /* Blocks [*first, *end) of u, linked ones, begin in page `page` of its unit i. */
 static void blocks_of_page(const struct hk_unit *u, unsigned i, unsigned page, uint32_t *first,
@@ -37,7 +36,7 @@ struct look {
     size_t size, page;
     unsigned pages_a_unit;
     uint64_t is_free[BLOCKS_MAX / 64];
-    uint16_t go[UNITS_MAX];
+    uint16_t go[HK_LONG_UNITS];
 };
 
 static void mark_free(struct look *l, uint32_t first, uint32_t end)
@@ -157,18 +156,26 @@ static size_t purge_slab(struct hk_heap *h, struct hk_unit *u)
     return got + purge_chosen(&l);
 }
 
+/* The head of u's list as 1 + its distance into the slab, 16 bytes each; 0: it is empty. */
+static uint16_t head_of(const struct hk_unit *u)
+{
+    if (!u->free) return 0;
+    return (uint16_t)(1 + (size_t)((char *)u->free - hk_unit_addr(u)) / HK_ALIGN_BYTES);
+}
+_Static_assert(HK_LONG_UNITS *HK_UNIT_BYTES / HK_ALIGN_BYTES <= UINT16_MAX, "head_of fits");
+
 size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks)
 {
     size_t got = 0;
     for (unsigned c = 1; c < HK_CLASSES; c++) {
         for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
-            bool idle = u->free == u->seen;
+            bool idle = u->seen == head_of(u);
             if (!idle) u->purged = 0;
-            u->seen = u->free;
+            u->seen = head_of(u);
             if (u->purged || !(idle || force) || blocks < u->blocks) continue;
             blocks -= u->blocks;
             got += purge_slab(h, u);
-            u->seen = u->free;
+            u->seen = head_of(u);
             u->purged = 1;
         }
     }

@@ -30,6 +30,12 @@ static void dequeue(struct hk_heap *h, struct hk_unit *u)
     u->next = u->prev = NULL;
 }
 
+/* What the units of a slab of class c owned by h say. */
+static uintptr_t owner_word(const struct hk_heap *h, unsigned c)
+{
+    return hk_heap_id(h) | (hk_class_units(c) > 1 ? HK_OWNER_LONG : 0);
+}
+
 static void set_owner(struct hk_unit *u, uintptr_t owner)
 {
     atomic_store_explicit(&u->owner, owner, memory_order_relaxed);
@@ -37,10 +43,12 @@ static void set_owner(struct hk_unit *u, uintptr_t owner)
 
 static void set_followers(struct hk_unit *u, uintptr_t owner)
 {
-    for (unsigned i = 1; i < hk_class_units(u->cls); i++) {
-        u[i].follow = (uint16_t)(i * sizeof *u);
-        atomic_store_explicit(&u[i].owner, owner, memory_order_relaxed);
-    }
+    for (unsigned i = 1; i < hk_class_units(u->cls); i++) set_owner(&u[i], owner);
+}
+
+static void set_follow(struct hk_unit *u, uintptr_t bytes_a_unit)
+{
+    for (unsigned i = 1; i < hk_class_units(u->cls); i++) u[i].follow = i * bytes_a_unit;
 }
 
 static bool slab_new(struct hk_heap *h, unsigned c)
@@ -50,15 +58,17 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     if (!p) return false;
     struct hk_unit *u = hk_unit_of(p);
     u->cls = (uint16_t)c;
-    u->free = u->seen = NULL;
+    u->free = NULL;
     u->needed = u->left = 0;
     u->linked = u->fresh = 0;
     u->asleep = u->purged = 0;
+    u->seen = 0;
     u->clean = clean;
     u->blocks = (uint16_t)hk_class_blocks(c);
     for (unsigned i = 0; i < hk_class_units(c); i++) u[i].holes = 0;
-    set_followers(u, HK_OWNER_FOLLOW);
-    set_owner(u, hk_heap_id(h));
+    set_follow(u, sizeof *u);
+    set_followers(u, owner_word(h, c));
+    set_owner(u, owner_word(h, c));
     enqueue(h, u);
     h->slabs_new++;
     return true;
@@ -67,6 +77,7 @@ static bool slab_new(struct hk_heap *h, unsigned c)
 static void slab_release(struct hk_heap *h, struct hk_unit *u)
 {
     unsigned c = u->cls;
+    set_follow(u, 0);
     set_followers(u, HK_OWNER_NONE);
     set_owner(u, HK_OWNER_NONE);
     h->slabs_freed++;
@@ -130,6 +141,7 @@ static HK_NOINLINE void fall_asleep(struct hk_heap *h, struct hk_unit *u, unsign
         h->streak[c] = (uint8_t)(h->streak[c] + hk_class_units(c));
         return;
     }
+    set_followers(u, HK_OWNER_LOOSE);
     /* C1: from here on whoever frees into it first owns it, with all that was written above. */
     atomic_store_explicit(&u->owner, HK_OWNER_LOOSE, memory_order_release);
 }
@@ -139,7 +151,7 @@ HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void 
 {
     h->handed[c] += u->linked - u->needed;
     h->thread->bin[c] = list;
-    u->free = u->seen = NULL;
+    u->free = NULL;
     u->needed = u->linked;
 }
 
@@ -152,7 +164,7 @@ HK_INLINE void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
     if (u->linked < u->blocks) {
         /* Churn is no demand: what is on the list will do, and its pages are warm. */
         uint32_t have = u->linked - u->needed;
-        uint32_t want = hk_policy_refill(u->blocks, h->short_refills[c]);
+        uint32_t want = hk_policy_refill(u->blocks / hk_class_units(c), h->short_refills[c]);
         if (have < want) list = lengthen(h, u, have, want);
     }
     give_list(h, u, c, list);
@@ -166,9 +178,12 @@ void hk_slab_fade(struct hk_heap *h)
 
 bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u)
 {
-    uintptr_t loose = HK_OWNER_LOOSE;
-    return atomic_compare_exchange_strong_explicit(&u->owner, &loose, hk_heap_id(h),
-                                                   memory_order_acquire, memory_order_relaxed);
+    uintptr_t loose = HK_OWNER_LOOSE, mine = owner_word(h, u->cls);
+    if (!atomic_compare_exchange_strong_explicit(&u->owner, &loose, mine, memory_order_acquire,
+                                                 memory_order_relaxed))
+        return false;
+    set_followers(u, mine);
+    return true;
 }
 
 bool hk_slab_refill_own(struct hk_heap *h, unsigned c)
@@ -264,7 +279,8 @@ bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c)
     struct hk_unit *u = from->queue[c];
     if (!u) return false;
     dequeue(from, u);
-    set_owner(u, hk_heap_id(to));
+    set_owner(u, owner_word(to, c));
+    set_followers(u, owner_word(to, c));
     enqueue(to, u);
     return true;
 }
@@ -294,7 +310,7 @@ size_t hk_slab_check(const struct hk_heap *h)
                 HK_CHECK(n <= u->linked, p);
             }
             HK_CHECK(u->cls == c && !u->asleep, u);
-            HK_CHECK(u->owner == hk_heap_id(h), u);
+            HK_CHECK(u->owner == owner_word(h, c), u);
             HK_CHECK(n + u->needed == u->linked, u);
             HK_CHECK(u->linked + hk_slab_hole_blocks(u) == u->fresh, u);
             total += n;

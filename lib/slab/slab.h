@@ -49,16 +49,10 @@ bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u);
 /* Walk the queues and abort on a broken invariant; blocks free in them. For tests. */
 size_t hk_slab_check(const struct hk_heap *h);
 
-/* The first unit that u continues. */
+/* First unit of the slab or run that u belongs to. */
 HK_INLINE struct hk_unit *hk_slab_first(struct hk_unit *u)
 {
     return (struct hk_unit *)((uintptr_t)u - u->follow);
-}
-
-/* First unit of the slab that u belongs to. */
-HK_INLINE struct hk_unit *hk_slab_head(struct hk_unit *u, uintptr_t owner)
-{
-    return owner == HK_OWNER_FOLLOW ? hk_slab_first(u) : u;
 }
 
 /* Free p into slab u, whose heap h the caller holds. */

@@ -12,12 +12,13 @@ int main(void)
     for (unsigned c = 1; c < HK_CLASSES; c++) {
         size_t size = hk_class_bytes(c);
         uint32_t blocks = hk_class_blocks(c), w = hk_policy_wake(blocks);
-        uint32_t first = hk_policy_refill(blocks, 0), most = hk_policy_refill(blocks, 1000);
+        uint32_t a_unit = blocks / hk_class_units(c);
+        uint32_t first = hk_policy_refill(a_unit, 0), most = hk_policy_refill(a_unit, 1000);
         wake &= w >= 1 && w < blocks;
         page &= first >= 2 && (first == 2 || first * size <= 4096) && (first + 1) * size > 4096;
         page &= most <= 8 || most * size <= 8192;
         for (uint32_t n = 0; n < 300; n++) {
-            uint32_t now = hk_policy_refill(blocks, n), next = hk_policy_refill(blocks, n + 1);
+            uint32_t now = hk_policy_refill(a_unit, n), next = hk_policy_refill(a_unit, n + 1);
             grows &= next >= now && next <= 2 * now && next <= blocks;
         }
     }
