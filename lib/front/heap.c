@@ -98,6 +98,15 @@ static struct hk_heap *adopt(void)
     return NULL;
 }
 
+static void take_kept(struct hk_heap *h, struct hk_thread *t)
+{
+    if (!h->keeps) return;
+    memcpy(t->bin, h->kept, sizeof t->bin);
+    memcpy(t->zero, h->kept_zero, sizeof t->zero);
+    memset(h->kept, 0, sizeof h->kept);
+    h->keeps = 0;
+}
+
 bool hk_heap_attach(struct hk_thread *t)
 {
     if (t->ended) return false;
@@ -110,6 +119,7 @@ bool hk_heap_attach(struct hk_thread *t)
     /* The last thread's habits are not this one's. */
     memset(h->short_refills, 0, sizeof h->short_refills);
     memset(h->streak, 0, sizeof h->streak);
+    take_kept(h, t);
     h->thread = t;
     t->heap = h;
     t->id = hk_heap_id(h);
@@ -119,17 +129,21 @@ bool hk_heap_attach(struct hk_thread *t)
 }
 
 /* The blocks of one bin are all of one slab. */
-static void flush_bins(struct hk_heap *h, struct hk_thread *t)
+static void flush_bin(struct hk_heap *h, void **bin, unsigned c)
 {
-    for (unsigned c = 1; c < HK_CLASSES; c++) {
-        void *head = t->bin[c], *tail = head;
-        uint32_t n = 1;
-        if (!head) continue;
-        t->bin[c] = NULL;
-        for (void *next; (next = *(void **)tail) != NULL; tail = next) n++;
-        h->handed[c] -= n;
-        hk_remote_give(h, hk_slab_first(hk_unit_of(head)), head, tail, n);
-    }
+    void *head = *bin, *tail = head;
+    uint32_t n = 1;
+    if (!head) return;
+    *bin = NULL;
+    for (void *next; (next = *(void **)tail) != NULL; tail = next) n++;
+    h->handed[c] -= n;
+    hk_remote_give(h, hk_slab_first(hk_unit_of(head)), head, tail, n);
+}
+
+static void flush_bins(struct hk_heap *h, void **bin)
+{
+    for (unsigned c = 1; c < HK_CLASSES; c++) flush_bin(h, &bin[c], c);
+    hk_remote_flush(h); /* a slab may have been moved away while blocks of it lay in the bin */
 }
 
 void hk_heap_settle(struct hk_heap *h)
@@ -137,12 +151,20 @@ void hk_heap_settle(struct hk_heap *h)
     struct hk_thread *t = h->thread;
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = NULL; /* or empty slabs would go back into the bins */
-    flush_bins(h, t);
-    hk_remote_flush(h);
+    flush_bins(h, t->bin);
     hk_remote_drain(h, UINT32_MAX);
     hk_slab_release_empty(h);
     h->thread = t;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
+}
+
+/* What a thread's end leaves in its bins is what the next thread starts with. */
+static void keep_bins(struct hk_heap *h, struct hk_thread *t)
+{
+    memcpy(h->kept, t->bin, sizeof h->kept);
+    memcpy(h->kept_zero, t->zero, sizeof h->kept_zero);
+    memset(t->bin, 0, sizeof t->bin);
+    h->keeps = 1;
 }
 
 void hk_heap_park(struct hk_thread *t)
@@ -150,10 +172,14 @@ void hk_heap_park(struct hk_thread *t)
     struct hk_heap *h = t->heap;
     t->ended = 1;
     if (!h) return;
-    hk_heap_settle(h);
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    h->thread = NULL;
+    hk_remote_flush(h);
+    hk_remote_drain(h, UINT32_MAX);
+    keep_bins(h, t);
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
     t->id = t->long_id = HK_ID_NONE;
     t->heap = NULL;
-    h->thread = NULL;
     hk_lock_acquire(&heaps_lock);
     h->next_parked = parked;
     parked = h;
@@ -172,6 +198,10 @@ bool hk_heap_steal(struct hk_heap *h, unsigned c)
          from = from->next_parked, look--) {
         if (!hk_heap_seize(from)) continue;
         atomic_store_explicit(&from->busy, 1, memory_order_relaxed);
+        if (from->kept[c]) {
+            flush_bin(from, &from->kept[c], c);
+            hk_remote_flush(from);
+        }
         got = hk_slab_move(h, from, c);
         atomic_store_explicit(&from->busy, 0, memory_order_release);
         hk_heap_let_go(from);
@@ -240,6 +270,8 @@ size_t hk_heap_purge_parked(bool force)
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
         if (!hk_heap_seize(h)) continue;
         atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+        if (h->keeps) flush_bins(h, h->kept);
+        h->keeps = 0;
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_release_empty(h);
         atomic_store_explicit(&h->busy, 0, memory_order_release);

@@ -51,7 +51,10 @@ struct hk_heap {
     uint8_t streak[HK_CLASSES];        /* units of slabs filled since one of the class woke up */
     struct hk_ring ring[HK_RINGS];
     struct hk_outbox outbox[HK_OUTBOXES];
-    void *pending; /* taken from the inbox, not yet freed */
+    void *pending;          /* taken from the inbox, not yet freed */
+    void *kept[HK_CLASSES]; /* parked: the bins of its last thread, for the next one */
+    uint64_t kept_zero[2];
+    uint8_t keeps; /* kept is not empty */
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
     uint32_t seq;    /* birth number, spreads outboxes */
     uint32_t visits; /* of malloc's slow path: pace its clock */
