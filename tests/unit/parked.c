@@ -197,6 +197,40 @@ static void long_segments(struct hk_heap *mine)
               hk_pool_used_units());
 }
 
+#define ODD 5000 /* a class of its own, of long slabs */
+static char *last;
+static uint64_t refills;
+
+static void *one_of_a_class(void *arg)
+{
+    last = hakmem_malloc(ODD);
+    hakmem_free(hakmem_malloc(48));
+    theirs = hk_thread.heap;
+    refills = theirs->refills;
+    return arg;
+}
+
+/* What is in a thread's bins at its end is the next one's, or goes back with a purge. */
+static void kept_bins(struct hk_heap *mine)
+{
+    unsigned c = hk_size_class(ODD);
+    in_thread(one_of_a_class);
+    uint64_t before = refills;
+    char *first = last;
+    hktest_ok(theirs->keeps && theirs->kept[c], "bins outlive their thread");
+    in_thread(one_of_a_class);
+    hktest_ok(refills == before && last != first && theirs->keeps, "the next one begins with them");
+    hktest_ok(hk_heap_steal(mine, c) && hk_unit_of(first)->owner == mine->thread->long_id,
+              "their slab can be moved all the same");
+    hktest_ok(!theirs->kept[c] && theirs->kept[hk_size_class(48)], "what is left of it stays");
+    hakmem_free(first);
+    hakmem_free(last);
+    hk_front_check();
+    hakmem_trim(0);
+    hktest_ok(!theirs->keeps && hk_pool_used_units() == 0, "a trim takes all back: %zu units left",
+              hk_pool_used_units());
+}
+
 int main(void)
 {
     hakmem_free(hakmem_malloc(1));
@@ -209,5 +243,6 @@ int main(void)
     by_the_ended();
     to_a_freer(mine);
     long_segments(mine);
+    kept_bins(mine);
     return hktest_done();
 }
