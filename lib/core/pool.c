@@ -229,11 +229,17 @@ void hk_pool_free(void *p, size_t units)
     hk_lock_release(&pool_lock);
 }
 
-/* Whether the units after chunk-relative place `at` of chunk i, n of them, are all free. */
-static bool follows_free(size_t i, unsigned at, size_t n)
+/*
+ * Whether the units from place `at` of chunk i on, n of them, are all free; if the heap's end comes
+ * before that, *missing tells how many chunks more it would take.
+ */
+static bool follows_free(size_t i, unsigned at, size_t n, size_t *missing)
 {
     while (n) {
-        if (i >= hk_map_chunks()) return false;
+        if (i >= hk_map_chunks()) {
+            *missing = (n + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
+            return false;
+        }
         struct hk_chunk *c = hk_chunk_at(i);
         if (at == 0 && c->state == HK_CHUNK_FREE) {
             size_t units =
@@ -252,13 +258,12 @@ static bool follows_free(size_t i, unsigned at, size_t n)
     return true;
 }
 
-bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean)
+static bool extend(char *end, size_t more, bool *clean, size_t *missing)
 {
-    char *end = (char *)p + units * HK_UNIT_BYTES;
     size_t i = hk_chunk_index(end);
     unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
     hk_lock_acquire(&pool_lock);
-    bool fits = follows_free(i, at, more);
+    bool fits = follows_free(i, at, more, missing);
     *clean = true;
     for (; fits && more; i++, at = 0) {
         unsigned k = more < HK_CHUNK_UNITS - at ? (unsigned)more : HK_CHUNK_UNITS - at;
@@ -269,6 +274,19 @@ bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean)
     }
     hk_lock_release(&pool_lock);
     return fits;
+}
+
+bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean)
+{
+    char *end = (char *)p + units * HK_UNIT_BYTES;
+    size_t missing = 0, got;
+    if (extend(end, more, clean, &missing)) return true;
+    void *fresh = missing ? hk_map_grow(missing, &got) : NULL;
+    if (!fresh) return false;
+    hk_lock_acquire(&pool_lock);
+    hk_runs_put(hk_chunk_index(fresh), got);
+    hk_lock_release(&pool_lock);
+    return extend(end, more, clean, &missing); /* others may have been quicker */
 }
 
 size_t hk_pool_dirty_units(void)
@@ -343,6 +361,13 @@ static void put_back(struct range r, bool clean)
         left -= n;
     }
     put(r.p, r.units, stamp);
+}
+
+void hk_pool_free_clean(void *p, size_t units)
+{
+    hk_lock_acquire(&pool_lock);
+    put_back((struct range){p, units}, true);
+    hk_lock_release(&pool_lock);
 }
 
 static bool begin_purge(void)

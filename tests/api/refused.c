@@ -86,8 +86,33 @@ static void work(void)
     printf("# %ld served, %ld refused\n", served, refused);
 }
 
+/* A vector that can never grow where it stands, so that its pages must move, or its bytes. */
+static void vector(void)
+{
+    size_t n = 3 * T_MIB, spans = 0;
+    unsigned char *p = malloc(n), *fence[16] = {NULL};
+    for (size_t at = 0; p && at < n; at += 4096) p[at] = (unsigned char)(at >> 12);
+    while (p && n < 40 * T_MIB) {
+        fence[spans++] = malloc(2 * T_MIB);
+        unsigned char *q = realloc(p, n + n / 2);
+        if (!q) break;
+        p = q;
+        for (size_t at = 0; at < n; at += 4096)
+            T_EXPECT(p[at] == (unsigned char)(at >> 12), "byte %zu of %zu", at, n);
+        for (size_t at = (n + 4095) / 4096 * 4096; at < n + n / 2; at += 4096)
+            p[at] = (unsigned char)(at >> 12);
+        n = n + n / 2;
+    }
+    unsigned char *zero = calloc(1, 30 * T_MIB);
+    T_EXPECT(!zero || t_is_zero(zero, 30 * T_MIB), "calloc where the vector was");
+    free(zero);
+    free(p);
+    while (spans) free(fence[--spans]);
+}
+
 int main(void)
 {
     t_case("refusals do no harm", work);
+    t_case("a vector grows", vector);
     return hktest_done();
 }

@@ -58,11 +58,52 @@ static bool zeroed(void)
     return true;
 }
 
+#define VECTOR (3 * HK_MIB)
+
+static void mark(uint32_t *p, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i += 512) p[i / 4] = (uint32_t)i;
+}
+
+static bool marked(const uint32_t *p, size_t to)
+{
+    for (size_t i = 0; i < to; i += 512) {
+        if (p[i / 4] != (uint32_t)i) return false;
+    }
+    return true;
+}
+
+/* Fenced in, so that it must move; every other time it can grow on where it came to. */
+static bool moves(void)
+{
+    size_t n = VECTOR, fences = 0;
+    void *fence[32], *p = hakmem_malloc(n);
+    mark(p, 0, n);
+    for (int i = 0; n < 80 * HK_MIB; i++, n += n / 4 & ~(size_t)4095) {
+        size_t more = n + (n / 4 & ~(size_t)4095);
+        if (i % 2 == 0) fence[fences++] = hakmem_malloc(VECTOR);
+        p = hakmem_realloc(p, more);
+        if (!p || !marked(p, n)) return false;
+        mark(p, n, more);
+        unsigned char *old = hakmem_calloc(1, n);
+        for (size_t at = 0; at < n; at += 512) {
+            if (old[at]) return false;
+        }
+        hakmem_free(old);
+    }
+    hakmem_free(p);
+    while (fences) hakmem_free(fence[--fences]);
+    struct hk_large_stats s;
+    hk_large_read_stats(&s);
+    return s.moved > 0;
+}
+
 int main(void)
 {
     hktest_ok(aligned_ones(), "alignments from 64 KiB to 64 MiB");
     hktest_ok(grow_and_shrink(), "realloc keeps the bytes through every layer");
     hktest_ok(zeroed(), "calloc of dirty runs");
+    hktest_ok(moves(), "vectors keep their bytes when their pages move");
     char *p = hakmem_malloc(100000);
     struct hk_unit *u = hk_unit_of(p);
     hktest_ok(hk_large_resize(u, p, 120000) && hk_large_bytes(u) >= 120000,
