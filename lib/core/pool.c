@@ -1,24 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: the filler and the public face of the pool.
- * Why: see pool.h. A request goes to the chunk with the least free span that fits, among those to
- *   the fullest, so that other chunks can empty; inside it to dirty units first, so that the
- *   resident set does not grow while free resident memory lies about.
+ * What: the public face of the pool: filler first, free runs behind it, purge.
+ * Why: see pool.h.
  */
 #include "core/pool.h"
 
-#include <string.h>
-
+#include "core/filler.h"
 #include "core/runs.h"
 #include "os/lock.h"
 #include "os/report.h"
 #include "os/sys.h"
 
-#define LOOK 6 /* chunks compared in a bin */
-
 static struct hk_lock pool_lock = HK_LOCK_INIT(HK_RANK_POOL);
-static struct hk_chunk *bin[HK_CHUNK_UNITS]; /* by longest free span; none is empty or full */
-static uint32_t bin_mask;
 static _Atomic size_t used_units, dirty_units; /* written under the lock */
 
 #define RANGE_CHUNKS 32 /* 64 MiB a call: others must find memory meanwhile */
@@ -48,34 +41,6 @@ static void add(_Atomic size_t *v, size_t n)
                           memory_order_relaxed);
 }
 
-static void unbin(struct hk_chunk *c)
-{
-    if (!c->span) return;
-    if (c->prev)
-        c->prev->next = c->next;
-    else
-        bin[c->span] = c->next;
-    if (c->next) c->next->prev = c->prev;
-    if (!bin[c->span]) bin_mask &= ~(1u << c->span);
-    c->next = c->prev = NULL;
-    c->span = 0;
-}
-
-/* File a partly used chunk under its longest free span. */
-static void rebin(struct hk_chunk *c)
-{
-    unsigned span = hk_longest_run32(~c->used);
-    if (span == c->span) return;
-    unbin(c);
-    if (!span) return;
-    c->span = (uint8_t)span;
-    c->prev = NULL;
-    c->next = bin[span];
-    if (c->next) c->next->prev = c;
-    bin[span] = c;
-    bin_mask |= 1u << span;
-}
-
 /* Units [at, at + n) of c go out; true if they all read as zero. */
 static bool take_units(struct hk_chunk *c, unsigned at, unsigned n)
 {
@@ -86,45 +51,18 @@ static bool take_units(struct hk_chunk *c, unsigned at, unsigned n)
     c->dirty |= m;
     add(&used_units, n);
     add(&dirty_units, -(size_t)dirty);
-    rebin(c);
+    hk_filler_file(c);
     return dirty == 0;
-}
-
-static int find_units(const struct hk_chunk *c, unsigned n, unsigned align)
-{
-    uint32_t grid = align == 1    ? ~0u
-                    : align == 2  ? 0x55555555u
-                    : align == 4  ? 0x11111111u
-                    : align == 8  ? 0x01010101u
-                    : align == 16 ? 0x00010001u
-                                  : 1u;
-    uint32_t fits = hk_runs32(~c->used, n) & grid;
-    uint32_t warm = fits ? hk_runs32(~c->used & c->dirty, n) & grid : 0;
-    if (warm) return __builtin_ctz(warm);
-    return fits ? __builtin_ctz(fits) : -1;
 }
 
 /* n < HK_CHUNK_UNITS units out of partly used chunks, or NULL. */
 static void *filler_take(unsigned n, unsigned align, bool *clean)
 {
-    for (uint32_t m = bin_mask & ~hk_low_mask32(n); m; m &= m - 1) {
-        unsigned span = (unsigned)__builtin_ctz(m);
-        struct hk_chunk *best = NULL;
-        int best_used = -1, best_at = -1, look = LOOK;
-        for (struct hk_chunk *c = bin[span]; c && look > 0; c = c->next, look--) {
-            int used = __builtin_popcount(c->used);
-            if (used < best_used || (used == best_used && c->index > best->index)) continue;
-            int at = find_units(c, n, align);
-            if (at < 0) continue;
-            best = c;
-            best_used = used;
-            best_at = at;
-        }
-        if (!best) continue;
-        *clean = take_units(best, (unsigned)best_at, n);
-        return hk_chunk_addr(best->index) + (size_t)best_at * HK_UNIT_BYTES;
-    }
-    return NULL;
+    unsigned at;
+    struct hk_chunk *c = hk_filler_find(n, align, &at);
+    if (!c) return NULL;
+    *clean = take_units(c, at, n);
+    return hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES;
 }
 
 /* Units from the start of chunk `first` on, out of chunks just taken from the free runs. */
@@ -198,10 +136,10 @@ static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now)
     add(&used_units, -(size_t)n);
     add(&dirty_units, (size_t)__builtin_popcount(c->dirty & m));
     if (c->used) {
-        rebin(c);
+        hk_filler_file(c);
         return false;
     }
-    unbin(c);
+    hk_filler_drop(c);
     return true;
 }
 
@@ -462,8 +400,7 @@ void hk_pool_fork_child(void)
     flight.ranges = 0;
     flight.open = false;
     hk_runs_forget();
-    memset(bin, 0, sizeof bin);
-    bin_mask = 0;
+    hk_filler_forget();
     for (size_t i = 0; i < hk_map_chunks(); i++) hk_chunk_at(i)->state = HK_CHUNK_LOST;
     atomic_store_explicit(&dirty_units, 0, memory_order_relaxed);
     atomic_store_explicit(&used_units, 0, memory_order_relaxed);

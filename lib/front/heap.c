@@ -98,9 +98,18 @@ static struct hk_heap *adopt(void)
     return NULL;
 }
 
+static void flush_bins(struct hk_heap *h, void **bin);
+
 static void take_kept(struct hk_heap *h, struct hk_thread *t)
 {
     if (!h->keeps) return;
+    if (hk_policy_restless()) { /* long lists would keep the thread off the slow paths */
+        atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+        flush_bins(h, h->kept);
+        h->keeps = 0;
+        atomic_store_explicit(&h->busy, 0, memory_order_release);
+        return;
+    }
     memcpy(t->bin, h->kept, sizeof t->bin);
     memcpy(t->zero, h->kept_zero, sizeof t->zero);
     memset(h->kept, 0, sizeof h->kept);

@@ -35,6 +35,7 @@ void hk_front_tick(void)
     }
     hk_heap_purge_parked(false);
     if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) hk_pool_purge(hk_policy_purge_idle_ms(&v), 0);
+    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
 /* The heap has no slab of the class with room. */
@@ -57,7 +58,7 @@ HK_INLINE bool refill(struct hk_thread *t, unsigned c)
     }
     if (!got) got = hk_slab_refill_own(h, c) || refill_from_others(t, c);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
-    if (HK_UNLIKELY(++h->visits % HK_TICK_REFILLS == 0)) hk_front_tick();
+    if (HK_UNLIKELY(++h->visits % HK_TICK_REFILLS == 0) || hk_policy_restless()) hk_front_tick();
     return got;
 }
 

@@ -83,6 +83,7 @@ void hk_large_free(struct hk_unit *u, void *p)
     size_t units = u->run_units;
     retire(u);
     hk_pool_free(p, units);
+    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
 bool hk_large_resize(struct hk_unit *u, void *p, size_t n)

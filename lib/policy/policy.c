@@ -5,6 +5,8 @@
  */
 #include "policy/policy.h"
 
+_Atomic bool hk_policy_restless_now;
+
 bool hk_policy_purge_worth(const struct hk_purge_view *v)
 {
     return v->dirty_units >= HK_PURGE_MIN_UNITS || v->used_units >= HK_PURGE_MIN_USED_UNITS;

@@ -7,6 +7,8 @@
 #ifndef HK_POLICY_POLICY_H
 #define HK_POLICY_POLICY_H
 
+#include <stdatomic.h>
+
 #include "base/sizeclass.h"
 
 /* Remote frees for one owner leave as a batch of this many bytes: the best of 8 … 128 KiB. */
@@ -61,6 +63,28 @@ HK_INLINE uint32_t hk_policy_refill(uint32_t a_unit, uint32_t short_refills)
 HK_INLINE bool hk_policy_tail_purge(size_t tail, size_t tail_sum, size_t used)
 {
     return tail >= HK_TAIL_PURGE_MIN && tail_sum > used / HK_TAIL_SHARE + HK_TAIL_FREE;
+}
+
+/* Above this much free resident memory beside an eighth of what is used the pool is restless. */
+#define HK_RESTLESS_UNITS ((size_t)(16 * HK_MIB / HK_UNIT_BYTES))
+/* Blocks that a refill brings then: so few that a thread that does little comes by again soon. */
+#define HK_RESTLESS_BLOCKS 16u
+
+/*
+ * Whether so much lies about that every slow path looks at the clock, not one in HK_TICK_REFILLS: a
+ * process that idles after a peak has few of them. Who frees units notes it, slow paths read it: a
+ * flag that rarely changes costs them no line that others write.
+ */
+extern HK_HIDDEN _Atomic bool hk_policy_restless_now;
+HK_INLINE bool hk_policy_restless(void)
+{
+    return HK_UNLIKELY(atomic_load_explicit(&hk_policy_restless_now, memory_order_relaxed));
+}
+HK_INLINE void hk_policy_note_dirty(size_t dirty_units, size_t used_units)
+{
+    bool now = dirty_units > HK_RESTLESS_UNITS + used_units / 8;
+    if (HK_UNLIKELY(now != hk_policy_restless()))
+        atomic_store_explicit(&hk_policy_restless_now, now, memory_order_relaxed);
 }
 
 /* Pages are moved, not bytes, from this size on: runs that long begin and end with chunks. */

@@ -82,6 +82,7 @@ static void slab_release(struct hk_heap *h, struct hk_unit *u)
     set_owner(u, HK_OWNER_NONE);
     h->slabs_freed++;
     hk_pool_free(hk_unit_addr(u), hk_class_units(c));
+    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
 /* Link blocks [first, end) in the order of their addresses before the list `rest`; the whole. */
@@ -155,15 +156,31 @@ HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void 
     u->needed = u->linked;
 }
 
+/* Only some of u's list, so that the class's next slow path is not far. */
+static HK_COLD void give_some(struct hk_heap *h, struct hk_unit *u, unsigned c)
+{
+    char *list = u->free, *last = list;
+    for (uint32_t n = 1; n < HK_RESTLESS_BLOCKS; n++) last = *(void **)last;
+    h->handed[c] += HK_RESTLESS_BLOCKS;
+    h->thread->bin[c] = list;
+    u->free = *(void **)last;
+    *(void **)last = NULL;
+    u->needed += HK_RESTLESS_BLOCKS;
+}
+
 /* The queue's first slab gives all it has to bin c. */
 HK_INLINE void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
 {
     void *list = u->free;
     h->thread->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
     h->refills++;
+    uint32_t have = u->linked - u->needed;
+    if (hk_policy_restless() && have > HK_RESTLESS_BLOCKS) {
+        give_some(h, u, c);
+        return;
+    }
     if (u->linked < u->blocks) {
         /* Churn is no demand: what is on the list will do, and its pages are warm. */
-        uint32_t have = u->linked - u->needed;
         uint32_t want = hk_policy_refill(u->blocks / hk_class_units(c), h->short_refills[c]);
         if (have < want) list = lengthen(h, u, have, want);
     }
@@ -235,7 +252,7 @@ HK_INLINE bool reuse(struct hk_heap *h, struct hk_unit *u)
     struct hk_thread *t = h->thread;
     unsigned c = u->cls;
     if (HK_UNLIKELY((uintptr_t)u->prev | (uintptr_t)u->next) || !t) return false;
-    if (u->linked < u->blocks && !t->bin[c]) {
+    if (u->linked < u->blocks && !t->bin[c] && !hk_policy_restless()) {
         uint8_t busy = set_busy(h);
         t->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
         give_list(h, u, c, u->free);

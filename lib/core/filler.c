@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: partly used chunks in bins by their longest free span.
+ * Why: see filler.h. Inside a chunk dirty units come first, so that the resident set does not grow
+ *   while free resident memory lies about.
+ * Locks: the caller holds the pool's.
+ */
+#include "core/filler.h"
+
+#include <string.h>
+
+#define LOOK 6 /* chunks compared in a bin */
+
+static struct hk_chunk *bin[HK_CHUNK_UNITS]; /* none is empty or full */
+static uint32_t bin_mask;
+
+void hk_filler_drop(struct hk_chunk *c)
+{
+    if (!c->span) return;
+    if (c->prev)
+        c->prev->next = c->next;
+    else
+        bin[c->span] = c->next;
+    if (c->next) c->next->prev = c->prev;
+    if (!bin[c->span]) bin_mask &= ~(1u << c->span);
+    c->next = c->prev = NULL;
+    c->span = 0;
+}
+
+void hk_filler_file(struct hk_chunk *c)
+{
+    unsigned span = hk_longest_run32(~c->used);
+    if (span == c->span) return;
+    hk_filler_drop(c);
+    if (!span) return;
+    c->span = (uint8_t)span;
+    c->prev = NULL;
+    c->next = bin[span];
+    if (c->next) c->next->prev = c;
+    bin[span] = c;
+    bin_mask |= 1u << span;
+}
+
+static int find_units(const struct hk_chunk *c, unsigned n, unsigned align)
+{
+    uint32_t grid = align == 1    ? ~0u
+                    : align == 2  ? 0x55555555u
+                    : align == 4  ? 0x11111111u
+                    : align == 8  ? 0x01010101u
+                    : align == 16 ? 0x00010001u
+                                  : 1u;
+    uint32_t fits = hk_runs32(~c->used, n) & grid;
+    uint32_t warm = fits ? hk_runs32(~c->used & c->dirty, n) & grid : 0;
+    if (warm) return __builtin_ctz(warm);
+    return fits ? __builtin_ctz(fits) : -1;
+}
+
+struct hk_chunk *hk_filler_find(unsigned n, unsigned align, unsigned *at)
+{
+    for (uint32_t m = bin_mask & ~hk_low_mask32(n); m; m &= m - 1) {
+        unsigned span = (unsigned)__builtin_ctz(m);
+        struct hk_chunk *best = NULL;
+        int best_used = -1, look = LOOK;
+        for (struct hk_chunk *c = bin[span]; c && look > 0; c = c->next, look--) {
+            int used = __builtin_popcount(c->used);
+            if (used < best_used || (used == best_used && c->index > best->index)) continue;
+            int place = find_units(c, n, align);
+            if (place < 0) continue;
+            best = c;
+            best_used = used;
+            *at = (unsigned)place;
+        }
+        if (best) return best;
+    }
+    return NULL;
+}
+
+void hk_filler_forget(void)
+{
+    memset(bin, 0, sizeof bin);
+    bin_mask = 0;
+}
