@@ -66,6 +66,14 @@ HK_INLINE bool hk_remote_waiting(struct hk_heap *h)
     return h->pending || atomic_load_explicit(&h->inbox, memory_order_relaxed);
 }
 
+/* Hold the run, just freed, for h's next allocations; false: not such a long one. */
+bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u);
+/* A run of so many units that h holds, to be revived; NULL without. */
+struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t units);
+/* What h holds goes back to the pool; idle_only: unless some of it was of use since the last call.
+ */
+void hk_runs_drop(struct hk_heap *h, bool idle_only);
+
 /*
  * Give back all that can be, but for `keep` bytes of free memory: own caches, parked heaps, free
  * units; bytes returned to the kernel.

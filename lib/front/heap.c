@@ -163,6 +163,7 @@ void hk_heap_settle(struct hk_heap *h)
     flush_bins(h, t->bin);
     hk_remote_drain(h, UINT32_MAX);
     hk_slab_release_empty(h);
+    hk_runs_drop(h, false);
     h->thread = t;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
 }
@@ -283,6 +284,7 @@ size_t hk_heap_purge_parked(bool force)
         h->keeps = 0;
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_release_empty(h);
+        hk_runs_drop(h, false);
         atomic_store_explicit(&h->busy, 0, memory_order_release);
         got += hk_slab_purge(h, force, force ? UINT32_MAX : HK_PURGE_BLOCKS);
         hk_heap_let_go(h);

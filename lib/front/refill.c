@@ -31,6 +31,7 @@ void hk_front_tick(void)
         hk_thread.heap; /* in no slab operation: ticks come after or before them */
     if (own) {
         hk_slab_fade(own);
+        hk_runs_drop(own, true);
         hk_slab_purge(own, false, HK_PURGE_BLOCKS);
     }
     hk_heap_purge_parked(false);
@@ -95,6 +96,14 @@ static void *large_alloc(size_t n, size_t align, bool zero)
 {
     if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
     hk_fork_courtesy();
+    struct hk_heap *h = hk_thread.heap;
+    if (h && h->runs && align <= HK_UNIT_BYTES) {
+        struct hk_unit *u = hk_runs_reuse(h, hk_bytes_to_units(n));
+        if (u) {
+            if (++h->visits % HK_TICK_REFILLS == 0) hk_front_tick();
+            return hk_large_revive(u, n, zero);
+        }
+    }
     hk_front_tick();
     void *p = hk_large_alloc(n, align, zero);
     if (HK_UNLIKELY(!p)) {

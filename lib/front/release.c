@@ -45,6 +45,8 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
 {
     if (HK_UNLIKELY(p != hk_unit_addr(u))) hk_die("free of an invalid pointer", p);
     hk_fork_courtesy();
+    struct hk_thread *t = &hk_thread;
+    if ((HK_LIKELY(t->heap != NULL) || hk_heap_attach(t)) && hk_runs_keep(t->heap, u)) return;
     hk_large_free(u, p);
     hk_front_tick();
 }

@@ -49,6 +49,30 @@ static void purge_tail(struct hk_unit *u, char *p, size_t n)
     if (hk_sys_purge(p + hk_large_bytes(u) - u->left, u->left)) set_tail(u, n, true);
 }
 
+void hk_large_retire(struct hk_unit *u)
+{
+    atomic_fetch_sub_explicit(&tail_bytes, u->left, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&dirty_tail_bytes, resident_tail(u), memory_order_relaxed);
+    atomic_store_explicit(&u->owner, HK_OWNER_NONE, memory_order_relaxed);
+    bump(&frees);
+}
+
+void *hk_large_revive(struct hk_unit *u, size_t n, bool zero)
+{
+    char *p = hk_unit_addr(u);
+    size_t tail = u->left;
+    bool clean = u->clean;
+    u->left = 0;
+    set_tail(u, n, false);
+    if (clean && u->left <= tail)
+        set_tail(u, n, true); /* as it was */
+    else
+        purge_tail(u, p, n);
+    atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
+    bump(&large_allocs);
+    return zero ? memset(p, 0, n) : p;
+}
+
 void *hk_large_alloc(size_t n, size_t align, bool zero)
 {
     bool clean;
@@ -69,19 +93,10 @@ void *hk_large_alloc(size_t n, size_t align, bool zero)
     return p;
 }
 
-/* The run is no block any more. */
-static void retire(struct hk_unit *u)
-{
-    atomic_fetch_sub_explicit(&tail_bytes, u->left, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&dirty_tail_bytes, resident_tail(u), memory_order_relaxed);
-    atomic_store_explicit(&u->owner, HK_OWNER_NONE, memory_order_relaxed);
-    bump(&frees);
-}
-
 void hk_large_free(struct hk_unit *u, void *p)
 {
     size_t units = u->run_units;
-    retire(u);
+    hk_large_retire(u);
     hk_pool_free(p, units);
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
@@ -131,7 +146,7 @@ void *hk_large_move(struct hk_unit *u, void *p, size_t n)
     if (!q) return NULL;
     bool clean = move_pages(p, q, have);
     bump(&moved);
-    retire(u);
+    hk_large_retire(u);
     if (clean)
         hk_pool_free_clean(p, have >> HK_UNIT_SHIFT);
     else

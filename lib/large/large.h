@@ -13,6 +13,12 @@
 /* n ≤ PTRDIFF_MAX bytes at a multiple of align (a power of two); zeroed on demand. */
 void *hk_large_alloc(size_t n, size_t align, bool zero);
 void hk_large_free(struct hk_unit *u, void *p);
+/*
+ * A run that is no block any more, but not the pool's either: its record keeps run_units and what
+ * is known of its tail, for hk_large_revive to make it a block of n bytes, of as many units, again.
+ */
+void hk_large_retire(struct hk_unit *u);
+void *hk_large_revive(struct hk_unit *u, size_t n, bool zero);
 /* Make p hold n bytes where it stands, growing or shrinking; false if it cannot. */
 bool hk_large_resize(struct hk_unit *u, void *p, size_t n);
 

@@ -26,8 +26,9 @@ struct hk_thread {
 
 enum hk_heap_state { HK_HEAP_PARKED, HK_HEAP_BUSY, HK_HEAP_ATTACHED, HK_HEAP_LOST };
 
-#define HK_OUTBOXES 16u
-#define HK_RINGS    16u
+#define HK_RUN_SLOTS 8u
+#define HK_OUTBOXES  16u
+#define HK_RINGS     16u
 
 /* Freed blocks of one foreign slab, gathered. */
 struct hk_ring {
@@ -55,6 +56,10 @@ struct hk_heap {
     void *kept[HK_CLASSES]; /* parked: the bins of its last thread, for the next one */
     uint64_t kept_zero[2];
     uint8_t keeps; /* kept is not empty */
+    /* Runs freed a moment ago, the last one last; whole, dirty, no block. See front/runcache.c. */
+    struct hk_unit *run[HK_RUN_SLOTS];
+    uint32_t run_units;    /* their sum */
+    uint8_t runs, run_hit; /* how many · one was used since the last tick */
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
     uint32_t seq;    /* birth number, spreads outboxes */
     uint32_t visits; /* of malloc's slow path: pace its clock */

@@ -10,6 +10,8 @@
 #include "hakmem.h"
 #include "hktest.h"
 #include "large/large.h"
+#include "policy/policy.h"
+#include "slab/heap.h"
 
 static bool aligned_ones(void)
 {
@@ -98,12 +100,35 @@ static bool moves(void)
     return s.moved > 0;
 }
 
+/* What the thread freed last comes first, and only a little is held. */
+static void held_runs(void)
+{
+    void *p[40];
+    hakmem_trim(0);
+    size_t before = hk_pool_used_units();
+    for (int i = 0; i < 40; i++) p[i] = memset(hakmem_malloc(100000 + (size_t)i), 1, 100000);
+    for (int i = 0; i < 40; i++) hakmem_free(p[i]);
+    hktest_ok(hk_pool_used_units() - before == HK_RUN_SLOTS * 2, "of 40 runs %zu units are held",
+              hk_pool_used_units() - before);
+    hktest_ok(hk_unit_of(p[39])->owner == HK_OWNER_NONE, "as no block of anybody");
+    unsigned char *q = hakmem_calloc(1, 120000);
+    hktest_ok(q == p[39], "the last one is the next one");
+    size_t at = 0;
+    while (at < 120000 && q[at] == 0) at++;
+    hktest_ok(at == 120000, "and cleared if need be: byte %zu", at);
+    hakmem_free(q);
+    p[0] = hakmem_malloc(3 * HK_MIB / 4);
+    hakmem_free(p[0]);
+    hktest_ok(hk_pool_used_units() - before <= HK_RUN_CACHE_UNITS, "a long one puts others out");
+}
+
 int main(void)
 {
     hktest_ok(aligned_ones(), "alignments from 64 KiB to 64 MiB");
     hktest_ok(grow_and_shrink(), "realloc keeps the bytes through every layer");
     hktest_ok(zeroed(), "calloc of dirty runs");
     hktest_ok(moves(), "vectors keep their bytes when their pages move");
+    held_runs();
     char *p = hakmem_malloc(100000);
     struct hk_unit *u = hk_unit_of(p);
     hktest_ok(hk_large_resize(u, p, 120000) && hk_large_bytes(u) >= 120000,
