@@ -2,8 +2,9 @@
 /*
  * What: the statistics, gathered from every layer, as a struct and as text.
  * Why: counters live where they are bumped, on slow paths; this file alone adds them up. Blocks
- *   handed out are counted when a bin is refilled, less what the bins still hold, so that malloc
- *   itself counts nothing.
+ *   handed out are counted when a bin is refilled, so that malloc itself counts nothing; what the
+ *   caller's own bins still hold is taken off, other threads' bins and those kept for the next
+ *   thread are not.
  * Threads: all; other threads' counters are read while they change: each is a recent value.
  */
 #include <string.h>

@@ -281,6 +281,8 @@ size_t hk_heap_purge_parked(bool force)
         if (!hk_heap_seize(h)) continue;
         atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
         if (h->keeps) flush_bins(h, h->kept);
+        if (h == atomic_load_explicit(&guest, memory_order_acquire))
+            flush_bins(h, guest_thread->bin);
         h->keeps = 0;
         hk_remote_drain(h, UINT32_MAX);
         hk_slab_release_empty(h);

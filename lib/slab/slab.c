@@ -125,7 +125,7 @@ static HK_NOINLINE void *lengthen(struct hk_heap *h, struct hk_unit *u, uint32_t
 {
     unsigned c = u->cls;
     if (h->short_refills[c] < UINT8_MAX) h->short_refills[c]++;
-    if (!have && u->clean && u->fresh < u->blocks)
+    if (!u->free && u->clean && u->fresh < u->blocks)
         h->thread->zero[c / 64] |= (uint64_t)1 << (c % 64);
     return extend(u, want - have, u->free);
 }
@@ -153,6 +153,7 @@ HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void 
     h->handed[c] += u->linked - u->needed;
     h->thread->bin[c] = list;
     u->free = NULL;
+    u->seen = 0; /* the same head again is another list */
     u->needed = u->linked;
 }
 
@@ -327,7 +328,11 @@ size_t hk_slab_check(const struct hk_heap *h)
                 HK_CHECK(n <= u->linked, p);
             }
             HK_CHECK(u->cls == c && !u->asleep, u);
-            HK_CHECK(u->owner == owner_word(h, c), u);
+            for (unsigned i = 0; i < hk_class_units(c); i++) {
+                bool loose = i > 0 && u[i].owner == HK_OWNER_LOOSE; /* a claim was cut by a fork */
+                HK_CHECK(u[i].owner == owner_word(h, c) || loose, u);
+                HK_CHECK(hk_slab_first(&u[i]) == u, u);
+            }
             HK_CHECK(n + u->needed == u->linked, u);
             HK_CHECK(u->linked + hk_slab_hole_blocks(u) == u->fresh, u);
             total += n;

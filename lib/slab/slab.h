@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: slabs: blocks of one class in 1 … 8 units, free lists, take-over by a bin, life and death.
- * Why: malloc must touch no metadata: a refill takes a slab's whole free list into the bin, and
- *   frees gather in the slab until the next take-over.
+ * What: slabs: blocks of one class in one unit, or in eight, free lists, take-over by a bin, life
+ * and death. Why: malloc must touch no metadata: a refill takes a slab's whole free list into the
+ * bin, and frees gather in the slab until the next take-over.
  *
  * Invariants: S1 conservation: blocks = unlinked + free list + out, where unlinked counts fresh
  *   ones and those in holes, out live blocks, those in a bin and those under way from other
@@ -55,12 +55,18 @@ HK_INLINE struct hk_unit *hk_slab_first(struct hk_unit *u)
     return (struct hk_unit *)((uintptr_t)u - u->follow);
 }
 
-/* Free p into slab u, whose heap h the caller holds. */
+/*
+ * Free p into slab u, whose heap h the caller holds. Counted before it is listed: busy is not set,
+ * and in a child of fork that sees but the first of the two the block is lost. The other way round
+ * a list that has blocks would be taken for empty, and they for untouched.
+ */
 HK_INLINE void hk_slab_free(struct hk_heap *h, struct hk_unit *u, void *p)
 {
+    uint32_t needed = --u->needed;
+    atomic_signal_fence(memory_order_seq_cst);
     *(void **)p = u->free;
     u->free = p;
-    if (HK_UNLIKELY(--u->needed == 0)) hk_slab_event(h, u);
+    if (HK_UNLIKELY(needed == 0)) hk_slab_event(h, u);
 }
 
 #endif

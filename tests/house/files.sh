@@ -31,6 +31,10 @@ for f in tests/*/*.c tests/*/*.sh tests/*.h include/*.h configure.ac Makefile.am
     head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f: no SPDX line"
 done | check "SPDX lines"
 
+git ls-files 2> /dev/null | while read -r f; do
+    [ "$(head -c 4 "$f" 2> /dev/null | tr -d '\0')" != "$(printf '\177ELF')" ] || echo "$f is a binary"
+done | check "no binary is kept under version control"
+
 grep -nE '\b(TODO|FIXME|XXX)\b' lib/*/*.[ch] include/*.h | check "no promises in the code"
 grep -nE '^[[:space:]]*#[[:space:]]*if 0' lib/*/*.[ch] tests/*/*.c | check "no dead code"
 finish

@@ -139,6 +139,23 @@ static void one_survivor(void)
               "one live block keeps one page");
     hktest_ok(hk_slab_purge(h, false, UINT32_MAX) == 0, "and it goes once");
     hktest_ok(whole(KEPT, 64), "the block is whole");
+    /* The same cycle again, which ends with the same block on top of the list. */
+    unsigned char *top = hk_unit_of(unit)->free, *last = NULL;
+    for (int i = 0; i < COUNT; i++) {
+        if (i == KEPT) continue;
+        block[i] = hakmem_malloc(64);
+        fill(i, 64);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        if (block[i] == top) last = block[i];
+        if (i != KEPT && block[i] != top) hakmem_free(block[i]);
+    }
+    hakmem_free(last);
+    hk_heap_settle(h);
+    hk_slab_purge(h, false, UINT32_MAX);
+    hk_slab_purge(h, false, UINT32_MAX);
+    hktest_ok(resident_pages(unit, HK_UNIT_BYTES) == 1,
+              "and after another cycle one page again: %zu", resident_pages(unit, HK_UNIT_BYTES));
     hakmem_free(block[KEPT]);
 }
 
