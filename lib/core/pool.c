@@ -301,13 +301,6 @@ static void put_back(struct range r, bool clean)
     put(r.p, r.units, stamp);
 }
 
-void hk_pool_free_clean(void *p, size_t units)
-{
-    hk_lock_acquire(&pool_lock);
-    put_back((struct range){p, units}, true);
-    hk_lock_release(&pool_lock);
-}
-
 static bool begin_purge(void)
 {
     hk_lock_acquire(&pool_lock);

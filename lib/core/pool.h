@@ -21,8 +21,6 @@
 void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
 /* Give back units [p, p + units): a whole run, or a part of one. */
 void hk_pool_free(void *p, size_t units);
-/* The same for units that read as zero. */
-void hk_pool_free_clean(void *p, size_t units);
 /*
  * Take the `more` units that follow [p, p + units), if all are free or the heap's end is among them
  * and can be moved on; *clean as above.

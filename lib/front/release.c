@@ -109,8 +109,6 @@ void *hk_front_realloc(void *p, size_t n)
         hk_fork_courtesy();
         hk_front_tick();
         if (n > HK_MID_MAX && n <= HK_MAX_REQUEST && hk_large_resize(u, p, n)) return p;
-        void *q = n > have && n <= HK_MAX_REQUEST ? hk_large_move(u, p, n) : NULL;
-        if (q) return q;
     } else {
         have = hk_class_bytes(hk_slab_first(u)->cls);
         if (fits(have, n)) return p;

@@ -32,7 +32,7 @@ bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)
     if (units > HK_RUN_CACHE_UNITS) return false;
     hk_large_retire(u);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    while (h->runs == HK_RUN_SLOTS || h->run_units + units > HK_RUN_CACHE_UNITS)
+    while (h->runs && (h->runs == HK_RUN_SLOTS || h->run_units + units > HK_RUN_CACHE_UNITS))
         give_back(take_out(h, 0));
     h->run[h->runs++] = u;
     h->run_units += units;
@@ -56,6 +56,9 @@ struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t units)
 void hk_runs_drop(struct hk_heap *h, bool idle_only)
 {
     bool keep = idle_only && h->run_hit;
+    uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
     h->run_hit = 0;
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     while (!keep && h->runs) give_back(take_out(h, h->runs - 1));
+    atomic_store_explicit(&h->busy, busy, memory_order_release);
 }

@@ -7,12 +7,11 @@
 
 #include <string.h>
 
-#include "base/bits.h"
 #include "core/pool.h"
 #include "os/sys.h"
 #include "policy/policy.h"
 
-static _Atomic uint64_t large_allocs, big_allocs, frees, resized, moved;
+static _Atomic uint64_t large_allocs, big_allocs, frees, resized;
 static _Atomic size_t tail_bytes, dirty_tail_bytes;
 
 static void bump(_Atomic uint64_t *v)
@@ -114,46 +113,6 @@ bool hk_large_resize(struct hk_unit *u, void *p, size_t n)
     return true;
 }
 
-/*
- * A range that was moved here, or grew over the border of one that was, lies in several mappings:
- * halve until a part does not. True if all of it moved and `from` reads as zero.
- */
-static bool move_pages(char *from, char *to, size_t bytes)
-{
-    bool all = true, refused = false;
-    for (size_t len; bytes; from += len, to += len, bytes -= len) {
-        enum hk_move done = HK_MOVE_SPLIT;
-        for (len = bytes; !refused && len >= HK_MOVE_MIN;
-             len = hk_align_up(len / 2, HK_UNIT_BYTES)) {
-            done = hk_sys_move(from, to, len);
-            if (done != HK_MOVE_SPLIT) break;
-        }
-        refused |= done == HK_MOVE_REFUSED;
-        if (done == HK_MOVE_DONE) continue;
-        len = refused || bytes < HK_MOVE_MIN ? bytes : HK_MOVE_MIN;
-        memcpy(to, from, len);
-        all = false;
-    }
-    return all;
-}
-
-void *hk_large_move(struct hk_unit *u, void *p, size_t n)
-{
-    size_t have = hk_large_bytes(u);
-    if (!hk_policy_move(have, hk_map_chunks(), atomic_load_explicit(&moved, memory_order_relaxed)))
-        return NULL;
-    void *q = hk_large_alloc(n, 1, false);
-    if (!q) return NULL;
-    bool clean = move_pages(p, q, have);
-    bump(&moved);
-    hk_large_retire(u);
-    if (clean)
-        hk_pool_free_clean(p, have >> HK_UNIT_SHIFT);
-    else
-        hk_pool_free(p, have >> HK_UNIT_SHIFT);
-    return q;
-}
-
 void hk_large_read_stats(struct hk_large_stats *out)
 {
     out->large_allocs = atomic_load_explicit(&large_allocs, memory_order_relaxed);
@@ -161,5 +120,4 @@ void hk_large_read_stats(struct hk_large_stats *out)
     out->frees = atomic_load_explicit(&frees, memory_order_relaxed);
     out->tail_bytes = atomic_load_explicit(&tail_bytes, memory_order_relaxed);
     out->resized = atomic_load_explicit(&resized, memory_order_relaxed);
-    out->moved = atomic_load_explicit(&moved, memory_order_relaxed);
 }

@@ -22,20 +22,13 @@ void *hk_large_revive(struct hk_unit *u, size_t n, bool zero);
 /* Make p hold n bytes where it stands, growing or shrinking; false if it cannot. */
 bool hk_large_resize(struct hk_unit *u, void *p, size_t n);
 
-/*
- * Another block of n bytes, more than p holds, with p's bytes; p is gone. Pages change places,
- * bytes are copied only where the kernel will not do it. NULL if there is no memory, or if p is so
- * small that a copy is cheaper: then p is as it was.
- */
-void *hk_large_move(struct hk_unit *u, void *p, size_t n);
-
 HK_INLINE size_t hk_large_bytes(const struct hk_unit *u)
 {
     return (size_t)u->run_units << HK_UNIT_SHIFT;
 }
 
 struct hk_large_stats {
-    uint64_t large_allocs, big_allocs, frees, resized, moved;
+    uint64_t large_allocs, big_allocs, frees, resized;
     size_t tail_bytes; /* in live runs, beyond the last page asked for */
 };
 void hk_large_read_stats(struct hk_large_stats *out);

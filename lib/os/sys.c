@@ -91,20 +91,6 @@ bool hk_sys_purge(void *p, size_t bytes)
     return advise(p, bytes, MADV_DONTNEED);
 }
 
-#ifndef MREMAP_DONTUNMAP
-#define MREMAP_DONTUNMAP 4 /* Linux 5.7; the C library's headers may be older */
-#endif
-
-enum hk_move hk_sys_move(void *from, void *to, size_t bytes)
-{
-    int saved = errno;
-    count(HK_SYS_MREMAP);
-    void *p = mremap(from, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-    bool split = p == MAP_FAILED && errno == EFAULT;
-    errno = saved;
-    return p != MAP_FAILED ? HK_MOVE_DONE : split ? HK_MOVE_SPLIT : HK_MOVE_REFUSED;
-}
-
 void hk_sys_nohuge(void *p, size_t bytes)
 {
     advise(p, bytes, MADV_NOHUGEPAGE);

@@ -39,12 +39,6 @@ void *hk_sys_map_sparse(void *at, size_t bytes);
 bool hk_sys_unmap(void *p, size_t bytes);
 /* Give the pages back, keep the addresses; they read as zero after. False if refused. */
 bool hk_sys_purge(void *p, size_t bytes);
-/*
- * Move the pages of [from, from + bytes) to `to`, whose own are dropped; `from` stays mapped and
- * reads as zero. HK_MOVE_SPLIT: not as one range (it lies in several mappings), a part may do.
- */
-enum hk_move { HK_MOVE_DONE, HK_MOVE_SPLIT, HK_MOVE_REFUSED };
-enum hk_move hk_sys_move(void *from, void *to, size_t bytes);
 /* Advise against huge pages; refusal is of no consequence. */
 void hk_sys_nohuge(void *p, size_t bytes);
 /* Monotonic milliseconds from the vDSO, coarse (about 4 ms). */

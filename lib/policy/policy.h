@@ -89,20 +89,6 @@ HK_INLINE void hk_policy_note_dirty(size_t dirty_units, size_t used_units)
         atomic_store_explicit(&hk_policy_restless_now, now, memory_order_relaxed);
 }
 
-/* Pages are moved, not bytes, from this size on: runs that long begin and end with chunks. */
-#define HK_MOVE_MIN ((size_t)HK_CHUNK_BYTES)
-/* Each move may leave two borders between mappings, of which a process may have 65 530. */
-#define HK_MOVES_MAX 8192u
-
-/*
- * Whether a run of `bytes` that must grow elsewhere is moved by its pages, in a heap of so many
- * chunks (each has one border at most), after so many moves.
- */
-HK_INLINE bool hk_policy_move(size_t bytes, size_t chunks, uint64_t moves)
-{
-    return bytes >= HK_MOVE_MIN && (chunks < HK_MOVES_MAX || moves < HK_MOVES_MAX);
-}
-
 struct hk_purge_view {
     size_t used_units, dirty_units;
     uint64_t now_ms, last_ms;

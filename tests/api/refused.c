@@ -86,7 +86,7 @@ static void work(void)
     printf("# %ld served, %ld refused\n", served, refused);
 }
 
-/* A vector that can never grow where it stands, so that its pages must move, or its bytes. */
+/* A vector that can never grow where it stands, so that it must go elsewhere. */
 static void vector(void)
 {
     size_t n = 3 * T_MIB, spans = 0;
