@@ -186,6 +186,7 @@ void hk_heap_park(struct hk_thread *t)
     h->thread = NULL;
     hk_remote_flush(h);
     hk_remote_drain(h, UINT32_MAX);
+    hk_runs_drop(h, false);
     keep_bins(h, t);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     t->id = t->long_id = HK_ID_NONE;
