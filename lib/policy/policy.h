@@ -68,7 +68,7 @@ HK_INLINE bool hk_policy_tail_purge(size_t tail, size_t tail_sum, size_t used)
 /* Freed runs that a heap may hold for its thread, units in all. */
 #define HK_RUN_CACHE_UNITS ((uint32_t)(HK_MIB / HK_UNIT_BYTES))
 /* Above this much free resident memory beside an eighth of what is used the pool is restless. */
-#define HK_RESTLESS_UNITS ((size_t)(8 * HK_MIB / HK_UNIT_BYTES))
+#define HK_RESTLESS_UNITS ((size_t)(2 * HK_MIB / HK_UNIT_BYTES))
 /* Blocks that a refill brings then: so few that a thread that does little comes by again soon. */
 #define HK_RESTLESS_BLOCKS 16u
 

@@ -43,7 +43,7 @@ static void goes_back(void)
     for (double end = t_now() + IDLE_S; t_now() < end; usleep(1000)) free(malloc(40));
     size_t low = t_resident();
     printf("# %zu KiB live, resident %zu KiB, then %zu\n", live / T_KIB, high / T_KIB, low / T_KIB);
-    /* below 8 MiB of free memory nothing is hurried any more */
+    /* below 2 MiB of free memory nothing is hurried any more */
     T_EXPECT(low < before + 2 * live + 8 * T_MIB, "%zu KiB resident", low / T_KIB);
 }
 
