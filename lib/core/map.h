@@ -50,6 +50,7 @@ struct hk_unit {
         struct {
             uint16_t seen;  /* the list's head at the last look for idle pages, see purge.c */
             uint8_t purged; /* since the list last changed */
+            uint8_t looks;  /* until what is beyond fresh goes back; 0: it went */
         };
     };
     struct hk_unit *next, *prev; /* class queue of the owning heap */

@@ -38,8 +38,8 @@ struct hk_heap *hk_heap_first(void);
 /* Move h from PARKED to BUSY; true: the caller holds it, until hk_heap_let_go. */
 bool hk_heap_seize(struct hk_heap *h);
 void hk_heap_let_go(struct hk_heap *h);
-/* Give back what heaps without a thread do not need (force: and what is not idle yet); bytes. */
-size_t hk_heap_purge_parked(bool force);
+/* All that lies about in a parked heap, seized by the caller, goes back to the pool. */
+void hk_heap_settle_parked(struct hk_heap *h);
 /* One block of class c for a thread that may have no heap. */
 void *hk_guest_alloc(unsigned c);
 

@@ -98,18 +98,9 @@ static struct hk_heap *adopt(void)
     return NULL;
 }
 
-static void flush_bins(struct hk_heap *h, void **bin);
-
 static void take_kept(struct hk_heap *h, struct hk_thread *t)
 {
     if (!h->keeps) return;
-    if (hk_policy_restless()) { /* long lists would keep the thread off the slow paths */
-        atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-        flush_bins(h, h->kept);
-        h->keeps = 0;
-        atomic_store_explicit(&h->busy, 0, memory_order_release);
-        return;
-    }
     memcpy(t->bin, h->kept, sizeof t->bin);
     memcpy(t->zero, h->kept_zero, sizeof t->zero);
     memset(h->kept, 0, sizeof h->kept);
@@ -133,7 +124,9 @@ bool hk_heap_attach(struct hk_thread *t)
     t->heap = h;
     t->id = hk_heap_id(h);
     t->long_id = t->id | HK_OWNER_LONG;
+    h->warm = 1;
     hk_thread_born(t);
+    hk_front_tick(); /* short lives have few slow paths: their births are what paces purges */
     return true;
 }
 
@@ -188,6 +181,7 @@ void hk_heap_park(struct hk_thread *t)
     hk_remote_drain(h, UINT32_MAX);
     hk_runs_drop(h, false);
     keep_bins(h, t);
+    int32_t units = h->units;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     t->id = t->long_id = HK_ID_NONE;
     t->heap = NULL;
@@ -197,6 +191,9 @@ void hk_heap_park(struct hk_thread *t)
     atomic_fetch_add_explicit(&parked_count, 1, memory_order_relaxed);
     hk_lock_release(&heaps_lock);
     hk_heap_let_go(h);
+    if (units <= HK_HELD_UNITS) return;
+    hk_policy_note_left((size_t)units);
+    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
 bool hk_heap_steal(struct hk_heap *h, unsigned c)
@@ -274,37 +271,17 @@ void hk_guest_free(struct hk_unit *u, void *p)
     leave_guest(h);
 }
 
-size_t hk_heap_purge_parked(bool force)
+/* Held by the caller. */
+void hk_heap_settle_parked(struct hk_heap *h)
 {
-    size_t got = 0;
-    /* The list only grows and heaps stay: no lock is held over the kernel's work. */
-    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
-        if (!hk_heap_seize(h)) continue;
-        atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-        if (h->keeps) flush_bins(h, h->kept);
-        if (h == atomic_load_explicit(&guest, memory_order_acquire))
-            flush_bins(h, guest_thread->bin);
-        h->keeps = 0;
-        hk_remote_drain(h, UINT32_MAX);
-        hk_slab_release_empty(h);
-        hk_runs_drop(h, false);
-        atomic_store_explicit(&h->busy, 0, memory_order_release);
-        got += hk_slab_purge(h, force, force ? UINT32_MAX : HK_PURGE_BLOCKS);
-        hk_heap_let_go(h);
-    }
-    return got;
-}
-
-size_t hk_front_trim(size_t keep)
-{
-    struct hk_heap *h = hk_thread.heap;
-    size_t got = 0;
-    if (h) {
-        hk_heap_settle(h);
-        got = hk_slab_purge(h, true, UINT32_MAX);
-    }
-    got += hk_heap_purge_parked(true);
-    return got + hk_pool_purge(0, hk_bytes_to_units(keep));
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    if (h->keeps) flush_bins(h, h->kept);
+    h->keeps = 0;
+    if (h == atomic_load_explicit(&guest, memory_order_acquire)) flush_bins(h, guest_thread->bin);
+    hk_remote_drain(h, UINT32_MAX);
+    hk_slab_release_empty(h);
+    hk_runs_drop(h, false);
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
 }
 
 /* ---- fork ---- */

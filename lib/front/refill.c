@@ -14,31 +14,6 @@
 #include "os/sys.h"
 #include "policy/policy.h"
 
-static _Atomic uint64_t last_purge_ms;
-
-void hk_front_tick(void)
-{
-    struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units(), 0, 0};
-    if (!hk_policy_purge_worth(&v)) return;
-    v.last_ms = atomic_load_explicit(&last_purge_ms, memory_order_relaxed);
-    v.now_ms = hk_sys_now_ms();
-    if (!hk_policy_purge_due(&v)) return;
-    /* One thread purges, the others go on. */
-    if (!atomic_compare_exchange_strong_explicit(&last_purge_ms, &v.last_ms, v.now_ms,
-                                                 memory_order_relaxed, memory_order_relaxed))
-        return;
-    struct hk_heap *own =
-        hk_thread.heap; /* in no slab operation: ticks come after or before them */
-    if (own) {
-        hk_slab_fade(own);
-        hk_runs_drop(own, true);
-        hk_slab_purge(own, false, HK_PURGE_BLOCKS);
-    }
-    hk_heap_purge_parked(false);
-    if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) hk_pool_purge(hk_policy_purge_idle_ms(&v), 0);
-    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
-}
-
 /* The heap has no slab of the class with room. */
 static HK_NOINLINE bool refill_from_others(struct hk_thread *t, unsigned c)
 {

@@ -6,6 +6,7 @@
 #include "policy/policy.h"
 
 _Atomic bool hk_policy_restless_now;
+_Atomic size_t hk_policy_left_units;
 
 bool hk_policy_purge_worth(const struct hk_purge_view *v)
 {
@@ -14,7 +15,8 @@ bool hk_policy_purge_worth(const struct hk_purge_view *v)
 
 bool hk_policy_purge_due(const struct hk_purge_view *v)
 {
-    return hk_policy_purge_worth(v) && v->now_ms - v->last_ms >= HK_PURGE_EVERY_MS;
+    return hk_policy_purge_worth(v) &&
+           v->now_ms - v->last_ms >= (v->cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS);
 }
 
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v)

@@ -21,11 +21,18 @@
  */
 #define HK_LOOSE_UNITS 16u
 /* Slow paths between two looks at the clock. */
-#define HK_TICK_REFILLS 64u
+#define HK_TICK_REFILLS 4u
 /* Free memory that nobody touched for this long goes back to the kernel. */
 #define HK_PURGE_IDLE_MS 500u
 /* Never look for such memory more often than this. */
 #define HK_PURGE_EVERY_MS 250u
+/* But while a look at the heaps without a thread had to be cut short, on with it after this long.
+ */
+#define HK_PURGE_ON_MS 20u
+/* Looks after which the part of a slab that was never used, but dirty when it came, goes back. */
+#define HK_FRESH_LOOKS 2u
+/* A heap that its thread leaves with more units than this is looked at soon. */
+#define HK_HELD_UNITS ((int32_t)(16 * HK_MIB / HK_UNIT_BYTES))
 /* Resident tails of large runs may be this part of the used memory, and this much besides. */
 #define HK_TAIL_SHARE     16
 #define HK_TAIL_FREE      HK_MIB
@@ -78,20 +85,30 @@ HK_INLINE bool hk_policy_tail_purge(size_t tail, size_t tail_sum, size_t used)
  * flag that rarely changes costs them no line that others write.
  */
 extern HK_HIDDEN _Atomic bool hk_policy_restless_now;
+/* Units of slabs that are to be looked into: as good as dirty ones. */
+extern HK_HIDDEN _Atomic size_t hk_policy_left_units;
 HK_INLINE bool hk_policy_restless(void)
 {
     return HK_UNLIKELY(atomic_load_explicit(&hk_policy_restless_now, memory_order_relaxed));
 }
 HK_INLINE void hk_policy_note_dirty(size_t dirty_units, size_t used_units)
 {
-    bool now = dirty_units > HK_RESTLESS_UNITS + used_units / 8;
+    size_t left = atomic_load_explicit(&hk_policy_left_units, memory_order_relaxed);
+    bool now = dirty_units + left > HK_RESTLESS_UNITS + used_units / 8;
     if (HK_UNLIKELY(now != hk_policy_restless()))
         atomic_store_explicit(&hk_policy_restless_now, now, memory_order_relaxed);
+}
+/* units: in all, from now on. */
+HK_INLINE void hk_policy_note_left(size_t units)
+{
+    if (units != atomic_load_explicit(&hk_policy_left_units, memory_order_relaxed))
+        atomic_store_explicit(&hk_policy_left_units, units, memory_order_relaxed);
 }
 
 struct hk_purge_view {
     size_t used_units, dirty_units;
     uint64_t now_ms, last_ms;
+    bool cut; /* the last look ended early */
 };
 
 /* Whether a look at the clock is worth it; only the units of v count. */

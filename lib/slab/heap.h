@@ -56,6 +56,8 @@ struct hk_heap {
     void *kept[HK_CLASSES]; /* parked: the bins of its last thread, for the next one */
     uint64_t kept_zero[2];
     uint8_t keeps; /* kept is not empty */
+    uint8_t warm;  /* a thread took it since the last look at parked heaps */
+    int32_t units; /* of its slabs; a hint: a fork may cut a change */
     /* Runs freed a moment ago, the last one last; whole, dirty, no block. See front/runcache.c. */
     struct hk_unit *run[HK_RUN_SLOTS];
     uint32_t run_units;    /* their sum */

@@ -128,12 +128,16 @@ static size_t purge_chosen(const struct look *l)
     return got;
 }
 
-/* The part of a slab that was never linked: zero from then on, so its blocks are known to be. */
+/*
+ * The part of a slab that was never linked: zero from then on, so its blocks are known to be. Its
+ * list may change all the time meanwhile: that part has not been come to for a while.
+ */
 static size_t purge_fresh(struct hk_unit *u)
 {
     size_t page = hk_sys_page_bytes(), got;
     char *from = hk_unit_addr(u) + hk_class_bytes(u->cls) * u->fresh;
     char *first = (char *)hk_align_up((uintptr_t)from, page);
+    u->looks = 0;
     if (u->clean || u->fresh == u->blocks) return 0;
     got = give_back(first, hk_unit_addr(u) + hk_class_units(u->cls) * HK_UNIT_BYTES);
     if (!got) return 0;
@@ -146,14 +150,13 @@ static size_t purge_fresh(struct hk_unit *u)
 static size_t purge_slab(struct hk_heap *h, struct hk_unit *u)
 {
     struct look l;
-    size_t got = purge_fresh(u);
-    if (!u->free || hk_sys_page_bytes() > HK_UNIT_BYTES) return got;
+    if (!u->free || hk_sys_page_bytes() > HK_UNIT_BYTES) return 0;
     look_at(&l, u);
-    if (!choose_pages(&l)) return got;
+    if (!choose_pages(&l)) return 0;
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     unlink_blocks(&l);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
-    return got + purge_chosen(&l);
+    return purge_chosen(&l);
 }
 
 /* The head of u's list as 1 + its distance into the slab, 16 bytes each; 0: it is empty. */
@@ -164,7 +167,7 @@ static uint16_t head_of(const struct hk_unit *u)
 }
 _Static_assert(HK_LONG_UNITS *HK_UNIT_BYTES / HK_ALIGN_BYTES <= UINT16_MAX, "head_of fits");
 
-size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks)
+size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks, size_t *left)
 {
     size_t got = 0;
     for (unsigned c = 1; c < HK_CLASSES; c++) {
@@ -172,7 +175,12 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks)
             bool idle = u->seen == head_of(u);
             if (!idle) u->purged = 0;
             u->seen = head_of(u);
-            if (u->purged || !(idle || force) || blocks < u->blocks) continue;
+            if (u->looks && (force || --u->looks == 0)) got += purge_fresh(u);
+            if (u->purged || !(idle || force)) continue;
+            if (blocks < u->blocks) {
+                *left += hk_class_units(c);
+                continue;
+            }
             blocks -= u->blocks;
             got += purge_slab(h, u);
             u->seen = head_of(u);

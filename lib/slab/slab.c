@@ -51,6 +51,12 @@ static void set_follow(struct hk_unit *u, uintptr_t bytes_a_unit)
     for (unsigned i = 1; i < hk_class_units(u->cls); i++) u[i].follow = i * bytes_a_unit;
 }
 
+/* Slabs of class c come to h, or leave it. */
+static void add_units(struct hk_heap *h, unsigned c, int slabs)
+{
+    h->units += slabs * (int)hk_class_units(c);
+}
+
 static bool slab_new(struct hk_heap *h, unsigned c)
 {
     bool clean;
@@ -62,6 +68,7 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     u->needed = u->left = 0;
     u->linked = u->fresh = 0;
     u->asleep = u->purged = 0;
+    u->looks = HK_FRESH_LOOKS;
     u->seen = 0;
     u->clean = clean;
     u->blocks = (uint16_t)hk_class_blocks(c);
@@ -70,6 +77,7 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     set_followers(u, owner_word(h, c));
     set_owner(u, owner_word(h, c));
     enqueue(h, u);
+    add_units(h, c, 1);
     h->slabs_new++;
     return true;
 }
@@ -80,6 +88,7 @@ static void slab_release(struct hk_heap *h, struct hk_unit *u)
     set_follow(u, 0);
     set_followers(u, HK_OWNER_NONE);
     set_owner(u, HK_OWNER_NONE);
+    add_units(h, c, -1);
     h->slabs_freed++;
     hk_pool_free(hk_unit_addr(u), hk_class_units(c));
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
@@ -116,6 +125,7 @@ static void *extend(struct hk_unit *u, uint32_t n, void *rest)
     }
     if (end > u->blocks) end = u->blocks;
     u->fresh = (uint16_t)end;
+    u->looks = HK_FRESH_LOOKS;
     return first ? link_blocks(u, first, end, rest) : link_coloured(u, end, rest);
 }
 
@@ -142,6 +152,7 @@ static HK_NOINLINE void fall_asleep(struct hk_heap *h, struct hk_unit *u, unsign
         h->streak[c] = (uint8_t)(h->streak[c] + hk_class_units(c));
         return;
     }
+    add_units(h, c, -1);
     set_followers(u, HK_OWNER_LOOSE);
     /* C1: from here on whoever frees into it first owns it, with all that was written above. */
     atomic_store_explicit(&u->owner, HK_OWNER_LOOSE, memory_order_release);
@@ -201,6 +212,7 @@ bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u)
                                                  memory_order_relaxed))
         return false;
     set_followers(u, mine);
+    add_units(h, u->cls, 1);
     return true;
 }
 
@@ -297,6 +309,8 @@ bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c)
     struct hk_unit *u = from->queue[c];
     if (!u) return false;
     dequeue(from, u);
+    add_units(from, c, -1);
+    add_units(to, c, 1);
     set_owner(u, owner_word(to, c));
     set_followers(u, owner_word(to, c));
     enqueue(to, u);

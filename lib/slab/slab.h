@@ -35,9 +35,10 @@ void hk_slab_release_empty(struct hk_heap *h);
 /*
  * Return to the kernel the pages of slabs with room that hold no live block, of slabs whose lists
  * have not changed since the last call (force: of all); bytes. Looks at about `blocks` blocks at
- * most. Not from within a slow path: h->busy is clear on entry and after.
+ * most; the units of slabs that would have come after that are added to *left. Not from within a
+ * slow path: h->busy is clear on entry and after.
  */
-size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks);
+size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks, size_t *left);
 /* All fresh blocks of u are linked, some others are not: [*first, *end) leave their hole. */
 void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end);
 /* Blocks of u that are in holes. */

@@ -99,7 +99,7 @@ static void relay(void)
     size_t early = 0;
     for (uintptr_t i = 0; i < RELAY; i++) {
         pthread_join(start(relay_runner, i), NULL);
-        if (i == RELAY / 2) early = t_resident();
+        if (i == RELAY / 5) early = t_resident();
     }
     T_EXPECT(t_resident() < early + GROWTH, "grew from %zu to %zu", early, t_resident());
     for (size_t i = 0; i < BATON; i++) end_block(baton[i]);
@@ -203,7 +203,7 @@ static void cancelled_with_blocks(void)
             T_EXPECT(end == PTHREAD_CANCELED, "thread %zu of round %d", k, (int)i);
         }
         begun += 4;
-        if (i == CANCELS / 2) early = t_resident();
+        if (i == CANCELS / 5) early = t_resident();
     }
     /* also those cancelled at once: nothing before the handler is a cancellation point */
     T_EXPECT(cleaned == begun, "%d of %d handlers ran", cleaned, begun);

@@ -129,15 +129,17 @@ static void one_survivor(void)
         if (i != KEPT) hakmem_free(block[i]);
     }
     struct hk_heap *h = hk_thread.heap;
+    size_t left = 0;
     hk_heap_settle(h);
     size_t before = resident_pages(unit, HK_UNIT_BYTES);
-    hktest_ok(hk_slab_purge(h, false, UINT32_MAX) == 0, "what has just been used stays");
-    hktest_ok(hk_slab_purge(h, false, 10) == 0, "no more than a few blocks are looked at");
-    hktest_ok(hk_slab_purge(h, false, UINT32_MAX) > 0, "what is idle goes");
+    hktest_ok(hk_slab_purge(h, false, UINT32_MAX, &left) == 0, "what has just been used stays");
+    hktest_ok(hk_slab_purge(h, false, 10, &left) == 0, "no more than a few blocks are looked at");
+    hktest_ok(left > 0, "and what was left is told: %zu units", left);
+    hktest_ok(hk_slab_purge(h, false, UINT32_MAX, &left) > 0, "what is idle goes");
     hktest_ok(before == HK_UNIT_BYTES / hk_sys_page_bytes() &&
                   resident_pages(unit, HK_UNIT_BYTES) == 1,
               "one live block keeps one page");
-    hktest_ok(hk_slab_purge(h, false, UINT32_MAX) == 0, "and it goes once");
+    hktest_ok(hk_slab_purge(h, false, UINT32_MAX, &left) == 0, "and it goes once");
     hktest_ok(whole(KEPT, 64), "the block is whole");
     /* The same cycle again, which ends with the same block on top of the list. */
     unsigned char *top = hk_unit_of(unit)->free, *last = NULL;
@@ -152,8 +154,8 @@ static void one_survivor(void)
     }
     hakmem_free(last);
     hk_heap_settle(h);
-    hk_slab_purge(h, false, UINT32_MAX);
-    hk_slab_purge(h, false, UINT32_MAX);
+    hk_slab_purge(h, false, UINT32_MAX, &left);
+    hk_slab_purge(h, false, UINT32_MAX, &left);
     hktest_ok(resident_pages(unit, HK_UNIT_BYTES) == 1,
               "and after another cycle one page again: %zu", resident_pages(unit, HK_UNIT_BYTES));
     hakmem_free(block[KEPT]);

@@ -155,6 +155,9 @@ static void by_the_ended(void)
     in_thread(free_after_end);
     hakmem_trim(0);
     hk_front_check();
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        if (h->units) hktest_ok(false, "a heap without slabs says %d units", (int)h->units);
+    }
     hktest_ok(loose && hk_pool_used_units() == 0,
               "an ended thread frees into loose slabs: %zu units", hk_pool_used_units());
 }
