@@ -76,8 +76,8 @@ int hakmem_trim(size_t pad);
 /* What the allocator holds, in bytes and counts, at some instant during the call. */
 struct hakmem_stats {
     size_t struct_bytes;     /* in: sizeof(struct hakmem_stats), so that it can grow */
-    size_t mapped_bytes;     /* address space of the heap */
-    size_t used_bytes;       /* of it, in slabs and runs handed out */
+    size_t mapped_bytes;     /* address space of the heap, and of blocks mapped by themselves */
+    size_t used_bytes;       /* of it, in slabs, runs and such blocks handed out */
     size_t free_dirty_bytes; /* of it, free and probably resident */
     size_t metadata_bytes;   /* address space of the records; a fraction is resident */
     uint64_t tiny_allocs;    /* blocks handed out since the start: up to 1 KiB */
@@ -90,6 +90,8 @@ struct hakmem_stats {
     uint64_t purged_bytes;   /* returned to the kernel since the start */
     uint64_t purges;         /* calls that returned them */
     uint64_t system_calls;   /* made by the allocator since the start */
+    size_t mapped_blocks;    /* live blocks in mappings of their own: grown ones, from 4 MiB */
+    size_t mapped_block_bytes;
 };
 
 /* Fill *out up to out->struct_bytes. 0, or -1 with errno EINVAL if that is no size of it. */

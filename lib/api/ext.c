@@ -15,6 +15,7 @@
 #include "core/pool.h"
 #include "front/front.h"
 #include "large/large.h"
+#include "large/mapped.h"
 #include "os/report.h"
 
 HK_EXPORT int hakmem_trim(size_t pad)
@@ -33,11 +34,15 @@ HK_EXPORT struct mallinfo2 mallinfo2(void)
     struct hk_pool_stats p;
     struct hk_large_stats l;
     hk_pool_read_stats(&p);
+    struct hk_mapped_stats m;
     hk_large_read_stats(&l);
+    hk_mapped_read_stats(&m);
     size_t used = p.used_bytes > l.tail_bytes ? p.used_bytes - l.tail_bytes : 0;
     return (struct mallinfo2){
         .arena = p.mapped_bytes,
         .ordblks = 1,
+        .hblks = m.blocks,
+        .hblkhd = m.bytes,
         .uordblks = used,
         .fordblks = p.mapped_bytes > used ? p.mapped_bytes - used : 0,
         .keepcost = p.dirty_free_bytes,
@@ -55,6 +60,8 @@ HK_EXPORT struct mallinfo mallinfo(void)
     return (struct mallinfo){
         .arena = as_int(m.arena),
         .ordblks = as_int(m.ordblks),
+        .hblks = as_int(m.hblks),
+        .hblkhd = as_int(m.hblkhd),
         .uordblks = as_int(m.uordblks),
         .fordblks = as_int(m.fordblks),
         .keepcost = as_int(m.keepcost),

@@ -13,6 +13,7 @@
 #include "core/pool.h"
 #include "front/fast.h"
 #include "large/large.h"
+#include "large/mapped.h"
 #include "os/report.h"
 #include "os/sys.h"
 
@@ -52,15 +53,19 @@ HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
     struct hakmem_stats s = {.struct_bytes = out->struct_bytes};
     struct hk_pool_stats pool;
     struct hk_large_stats large;
+    struct hk_mapped_stats mapped;
     if (out->struct_bytes < sizeof out->struct_bytes || out->struct_bytes > sizeof s) {
         errno = EINVAL;
         return -1;
     }
     hk_pool_read_stats(&pool);
     hk_large_read_stats(&large);
+    hk_mapped_read_stats(&mapped);
     add_heaps(&s);
-    s.mapped_bytes = pool.mapped_bytes;
-    s.used_bytes = pool.used_bytes;
+    s.mapped_blocks = mapped.blocks;
+    s.mapped_block_bytes = mapped.bytes;
+    s.mapped_bytes = pool.mapped_bytes + mapped.bytes;
+    s.used_bytes = pool.used_bytes + mapped.bytes;
     s.free_dirty_bytes = pool.dirty_free_bytes;
     s.metadata_bytes = hk_meta_bytes();
     s.large_allocs = large.large_allocs;
@@ -97,9 +102,11 @@ HK_EXPORT void hakmem_stats_write(int fd)
     row(&t, "frees from other threads", s.remote_frees, "");
     row(&t, "refills", s.refills, "");
     row(&t, "heaps", s.heaps, "");
-    row(&t, "heap mapped", s.mapped_bytes, " bytes");
-    row(&t, "heap in use", s.used_bytes, " bytes");
-    row(&t, "heap free, resident", s.free_dirty_bytes, " bytes");
+    row(&t, "mapped", s.mapped_bytes, " bytes");
+    row(&t, "in use", s.used_bytes, " bytes");
+    row(&t, "free, resident", s.free_dirty_bytes, " bytes");
+    row(&t, "blocks mapped by themselves", s.mapped_blocks, "");
+    row(&t, "  they hold", s.mapped_block_bytes, " bytes");
     row(&t, "metadata mapped", s.metadata_bytes, " bytes");
     row(&t, "returned to the kernel", s.purged_bytes, " bytes");
     row(&t, "process resident, peak", hk_sys_peak_bytes(), " bytes");

@@ -46,11 +46,11 @@ __asm__(".globl hk_window_base, hk_window_limit, hk_window_units\n"
 
 static struct hk_lock grow_lock = HK_LOCK_INIT(HK_RANK_GROW);
 static struct hk_lock meta_lock = HK_LOCK_INIT(HK_RANK_META);
-static struct hk_chunk *pieces[PIECES];
-static size_t heap_end;   /* next heap byte to hand out, from base */
-static size_t heap_ready; /* mapped up to here when the window was made */
-static size_t units_end;  /* bytes of unit records mapped */
-static size_t units_step; /* and being mapped right now behind them */
+static struct hk_chunk **pieces; /* PIECES of them, the first metadata: .bss must not need a page */
+static size_t heap_end;          /* next heap byte to hand out, from base */
+static size_t heap_ready;        /* mapped up to here when the window was made */
+static size_t units_end;         /* bytes of unit records mapped */
+static size_t units_step;        /* and being mapped right now behind them */
 static char *meta_next;
 static size_t meta_room;
 static _Atomic size_t meta_mapped;
@@ -68,9 +68,10 @@ static bool try_window(uintptr_t w)
         hk_sys_unmap((void *)w, bytes);
         return false;
     }
+    pieces = (struct hk_chunk **)(w + PIECE_BYTES);
     pieces[0] = (struct hk_chunk *)w;
-    meta_next = (char *)w + PIECE_BYTES;
-    meta_room = META_BYTES;
+    meta_next = (char *)(pieces + PIECES);
+    meta_room = META_BYTES - PIECES * sizeof *pieces;
     atomic_fetch_add_explicit(&meta_mapped, bytes, memory_order_relaxed);
     units_end = UNITS_BYTES;
     hk_window_units = w + PIECE_BYTES + META_BYTES;

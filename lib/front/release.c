@@ -7,6 +7,7 @@
 
 #include "front/fast.h"
 #include "large/large.h"
+#include "large/mapped.h"
 #include "os/lock.h"
 #include "os/report.h"
 #include "os/sys.h"
@@ -24,21 +25,9 @@ HK_INLINE struct hk_unit *find(const void *p, uintptr_t *owner)
 /* What is neither ours nor the C library's ends the program. */
 void hk_front_free_far(void *p)
 {
-    if (!p) return;
+    if (!p || hk_mapped_free(p)) return;
     if (!hk_sys_libc_owns(p)) hk_die("free of an invalid pointer", p);
     hk_sys_libc_free(p);
-}
-
-/* Such a block moves to us: what glibc would return need not be a block that we know again. */
-static HK_COLD void *realloc_foreign(void *p, size_t n)
-{
-    if (!hk_sys_libc_owns(p)) hk_die("realloc of an invalid pointer", p);
-    size_t have = hk_sys_libc_bytes(p);
-    void *q = hk_front_alloc(n);
-    if (!q) return NULL;
-    memcpy(q, p, n < have ? n : have);
-    hk_sys_libc_free(p);
-    return q;
 }
 
 static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
@@ -82,11 +71,17 @@ void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner)
         free_foreign(p, u);
 }
 
+static size_t far_bytes(const void *p)
+{
+    size_t n = hk_mapped_bytes(p);
+    return n || !hk_sys_libc_owns(p) ? n : hk_sys_libc_bytes(p);
+}
+
 size_t hk_front_usable(const void *p)
 {
     struct hk_unit *u = hk_unit_of(p);
     uintptr_t owner = u ? atomic_load_explicit(&u->owner, memory_order_relaxed) : HK_OWNER_NONE;
-    if (owner == HK_OWNER_NONE) return p && hk_sys_libc_owns(p) ? hk_sys_libc_bytes(p) : 0;
+    if (owner == HK_OWNER_NONE) return p ? far_bytes(p) : 0;
     if (owner == HK_OWNER_RUN) return hk_large_bytes(u);
     return hk_class_bytes(hk_slab_first(u)->cls);
 }
@@ -97,23 +92,46 @@ static bool fits(size_t have, size_t n)
     return n <= have && (n >= have / 2 || have <= 4 * HK_ALIGN_BYTES);
 }
 
+/* p with n bytes without a copy of all of it, or NULL; *have: the bytes it has. */
+static void *resize_run(struct hk_unit *u, void *p, size_t n, size_t *have)
+{
+    *have = hk_large_bytes(u);
+    hk_fork_courtesy();
+    hk_front_tick();
+    if (n <= HK_MID_MAX || n > HK_MAX_REQUEST) return NULL;
+    if (hk_large_resize(u, p, n)) return p;
+    void *q = n > *have ? hk_mapped_copy(p, *have, n) : NULL;
+    if (q) hk_large_free(u, p);
+    return q;
+}
+
+/* The C library's block moves to us: what it would return need not be one that we know again. */
+static HK_COLD void *resize_far(void *p, size_t n, size_t *have)
+{
+    *have = hk_mapped_bytes(p);
+    if (*have) return n >= HK_MAPPED_KEEP && n <= HK_MAX_REQUEST ? hk_mapped_resize(p, n) : NULL;
+    if (!hk_sys_libc_owns(p)) hk_die("realloc of an invalid pointer", p);
+    *have = hk_sys_libc_bytes(p);
+    return NULL;
+}
+
 void *hk_front_realloc(void *p, size_t n)
 {
     uintptr_t owner;
     if (!p) return hk_front_alloc(n);
     struct hk_unit *u = find(p, &owner);
-    if (HK_UNLIKELY(owner == HK_OWNER_NONE)) return realloc_foreign(p, n);
     size_t have;
-    if (owner == HK_OWNER_RUN) {
-        have = hk_large_bytes(u);
-        hk_fork_courtesy();
-        hk_front_tick();
-        if (n > HK_MID_MAX && n <= HK_MAX_REQUEST && hk_large_resize(u, p, n)) return p;
+    void *q = NULL;
+    if (HK_UNLIKELY(owner == HK_OWNER_NONE)) {
+        q = resize_far(p, n, &have);
+    } else if (owner == HK_OWNER_RUN) {
+        q = resize_run(u, p, n, &have);
     } else {
         have = hk_class_bytes(hk_slab_first(u)->cls);
         if (fits(have, n)) return p;
     }
-    void *q = hk_fast_alloc(n);
+    if (q) return q;
+    q = hk_fast_alloc(n);
     if (!q) q = hk_front_alloc(n);
     if (!q) return n <= have ? p : NULL; /* without memory a shrink stays where it is */
     memcpy(q, p, n < have ? n : have);

@@ -77,6 +77,15 @@ bool hk_sys_unmap(void *p, size_t bytes)
     return done;
 }
 
+void *hk_sys_remap(void *p, size_t from, size_t to)
+{
+    int saved = errno;
+    count(HK_SYS_MREMAP);
+    void *q = mremap(p, from, to, MREMAP_MAYMOVE);
+    errno = saved;
+    return q == MAP_FAILED ? NULL : q;
+}
+
 static bool advise(void *p, size_t bytes, int advice)
 {
     int saved = errno;

@@ -37,6 +37,8 @@ void *hk_sys_map(void *at, size_t bytes);
 void *hk_sys_map_sparse(void *at, size_t bytes);
 /* False if the kernel refused: the range is still mapped and still ours. */
 bool hk_sys_unmap(void *p, size_t bytes);
+/* A mapping of `from` bytes made `to` bytes long, here or elsewhere; NULL if refused: as it was. */
+void *hk_sys_remap(void *p, size_t from, size_t to);
 /* Give the pages back, keep the addresses; they read as zero after. False if refused. */
 bool hk_sys_purge(void *p, size_t bytes);
 /* Advise against huge pages; refusal is of no consequence. */

@@ -72,6 +72,22 @@ HK_INLINE bool hk_policy_tail_purge(size_t tail, size_t tail_sum, size_t used)
     return tail >= HK_TAIL_PURGE_MIN && tail_sum > used / HK_TAIL_SHARE + HK_TAIL_FREE;
 }
 
+/*
+ * A block that cannot grow where it is gets a mapping of its own from this size on, and loses it
+ * below HK_MAPPED_KEEP. The kernel moves that instead of copying it, but its pages are gone when it
+ * is freed, so what comes and goes must not get one: as with glibc's, the least size becomes twice
+ * that of one that was freed, up to HK_MAPPED_MOST.
+ */
+#define HK_MAPPED_LEAST ((size_t)(4 * HK_MIB))
+#define HK_MAPPED_MOST  ((size_t)(64 * HK_MIB))
+#define HK_MAPPED_KEEP  ((size_t)(1 * HK_MIB))
+
+HK_INLINE size_t hk_policy_mapped_least(size_t least, size_t freed)
+{
+    size_t twice = freed < HK_MAPPED_MOST / 2 ? 2 * freed : HK_MAPPED_MOST;
+    return twice > least ? twice : least;
+}
+
 /* Freed runs that a heap may hold for its thread, units in all. */
 #define HK_RUN_CACHE_UNITS ((uint32_t)(HK_MIB / HK_UNIT_BYTES))
 /* Above this much free resident memory beside an eighth of what is used the pool is restless. */

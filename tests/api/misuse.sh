@@ -7,6 +7,14 @@ build die <<'C'
 #include <stdlib.h>
 #include <string.h>
 static char data[64];
+/* It cannot grow where it stands. */
+static void *grown(void)
+{
+    void *p = malloc(3 << 20), *volatile fence = malloc(3 << 20);
+    p = realloc(p, 20 << 20);
+    free(fence);
+    return p;
+}
 int main(int argc, char **argv)
 {
     char local[64], *big = malloc(300000), *tiny = malloc(10), **volatile p = &big;
@@ -20,12 +28,14 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "interior")) give(*p + 16);
     if (!strcmp(argv[1], "interior-far")) give(*p + 200000);
     if (!strcmp(argv[1], "double-large")) give(*p), give(*p);
+    if (!strcmp(argv[1], "interior-mapped")) give((char *)grown() + 4096);
+    if (!strcmp(argv[1], "double-mapped")) give(big = grown()), give(*p);
     if (!strcmp(argv[1], "realloc-stack")) return realloc(local, 100) != 0;
     if (!strcmp(argv[1], "usable")) return malloc_usable_size(local) != 0;
     return 0;
 }
 C
-for what in stack static wild kernel interior interior-far double-large; do
+for what in stack static wild kernel interior interior-far double-large interior-mapped double-mapped; do
     err=$(LD_PRELOAD=$lib "$dir/die" $what 2>&1 >/dev/null)
     status=$?
     [ $status = 134 ] && [[ $err == "hakmem: free of an invalid pointer: 0x"* ]]

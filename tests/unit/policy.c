@@ -25,7 +25,7 @@ int main(void)
     hktest_ok(wake, "a slab wakes before it is empty, after at least one free");
     hktest_ok(page, "a first refill touches a page, a later one two, or few blocks");
     hktest_ok(grows, "refills grow with the demand, and no further than the slab");
-    struct hk_purge_view v = {100, HK_PURGE_MIN_UNITS, 10000, 10000 - HK_PURGE_EVERY_MS};
+    struct hk_purge_view v = {100, HK_PURGE_MIN_UNITS, 10000, 10000 - HK_PURGE_EVERY_MS, false};
     HKTEST(hk_policy_purge_due(&v));
     v.last_ms++;
     hktest_ok(!hk_policy_purge_due(&v), "not too often");
