@@ -73,6 +73,14 @@ size_t hakmem_usable_size(const void *ptr);
  */
 int hakmem_trim(size_t pad);
 
+/*
+ * A soft limit on the memory that the allocator holds: used or free and resident, without its own
+ * records (a thousandth). Before it is passed all that can be is returned to the kernel; what does
+ * not fit then is refused with ENOMEM. Blocks that are there stay, also beyond a limit set too
+ * late. 0: none. HAKMEM_LIMIT sets it at start.
+ */
+void hakmem_set_limit(size_t bytes);
+
 /* What the allocator holds, in bytes and counts, at some instant during the call. */
 struct hakmem_stats {
     size_t struct_bytes;     /* in: sizeof(struct hakmem_stats), so that it can grow */

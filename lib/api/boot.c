@@ -10,6 +10,7 @@
 
 #include "api/api.h"
 #include "core/knobs.h"
+#include "core/pool.h"
 #include "front/fast.h"
 #include "os/lock.h"
 #include "os/report.h"
@@ -84,6 +85,7 @@ __attribute__((constructor(101))) void hk_boot(void)
         hk_warn("HAKMEM_STRICT is set: stopping", NULL, NULL);
         _exit(1);
     }
+    if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
     errno = saved;
 }
 

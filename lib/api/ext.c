@@ -23,6 +23,14 @@ HK_EXPORT int hakmem_trim(size_t pad)
     return hk_front_trim(pad < HK_MAX_REQUEST ? pad : HK_MAX_REQUEST) > 0;
 }
 
+HK_EXPORT void hakmem_set_limit(size_t bytes)
+{
+    struct hk_pool_stats p;
+    hk_pool_set_limit(bytes);
+    hk_pool_read_stats(&p);
+    if (bytes && p.used_bytes + p.dirty_free_bytes + p.outside_bytes > bytes) hk_front_trim(0);
+}
+
 #if HK_OVERRIDE
 
 HK_ALIAS(hakmem_trim)
@@ -42,7 +50,7 @@ HK_EXPORT struct mallinfo2 mallinfo2(void)
         .arena = p.mapped_bytes,
         .ordblks = 1,
         .hblks = m.blocks,
-        .hblkhd = m.bytes,
+        .hblkhd = p.outside_bytes,
         .uordblks = used,
         .fordblks = p.mapped_bytes > used ? p.mapped_bytes - used : 0,
         .keepcost = p.dirty_free_bytes,

@@ -63,9 +63,9 @@ HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
     hk_mapped_read_stats(&mapped);
     add_heaps(&s);
     s.mapped_blocks = mapped.blocks;
-    s.mapped_block_bytes = mapped.bytes;
-    s.mapped_bytes = pool.mapped_bytes + mapped.bytes;
-    s.used_bytes = pool.used_bytes + mapped.bytes;
+    s.mapped_block_bytes = pool.outside_bytes;
+    s.mapped_bytes = pool.mapped_bytes + pool.outside_bytes;
+    s.used_bytes = pool.used_bytes + pool.outside_bytes;
     s.free_dirty_bytes = pool.dirty_free_bytes;
     s.metadata_bytes = hk_meta_bytes();
     s.large_allocs = large.large_allocs;

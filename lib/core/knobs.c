@@ -39,6 +39,29 @@ static bool parse_int(const char *s, int64_t *out)
     return true;
 }
 
+/* Digits, and K, M, G or T for powers of 1024. */
+static bool parse_size(const char *s, int64_t *out)
+{
+    static const char units[] = "KMGT";
+    char digits[24];
+    size_t len = strlen(s);
+    const char *unit = len > 1 ? strchr(units, s[len - 1]) : NULL;
+    unsigned shift = unit ? (unsigned)(unit - units + 1) * 10 : 0;
+    if (unit) len--;
+    if (len >= sizeof digits) return false;
+    memcpy(digits, s, len);
+    digits[len] = 0;
+    if (!parse_int(digits, out) || *out > INT64_MAX >> shift) return false;
+    *out <<= shift;
+    return true;
+}
+
+static bool parse_number(const struct hk_knob_row *row, const char *s, int64_t *out)
+{
+    bool good = row->type == HK_TYPE_SIZE ? parse_size(s, out) : parse_int(s, out);
+    return good && *out >= row->least && *out <= row->most;
+}
+
 /* The program may write over its environment later, as setproctitle(3) does. */
 static const char *keep(const char *text)
 {
@@ -52,8 +75,7 @@ static bool set_knob(unsigned k, const char *value)
 {
     const struct hk_knob_row *row = &hk_knob_rows[k];
     int64_t v = 0;
-    if (row->type == HK_TYPE_BOOL && (!parse_int(value, &v) || v < row->least || v > row->most))
-        return false;
+    if (row->type != HK_TYPE_TEXT && !parse_number(row, value, &v)) return false;
     if (row->type == HK_TYPE_TEXT && !(state[k].text = keep(value))) return false;
     state[k].set = true;
     state[k].value = v;

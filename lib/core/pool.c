@@ -13,6 +13,8 @@
 
 static struct hk_lock pool_lock = HK_LOCK_INIT(HK_RANK_POOL);
 static _Atomic size_t used_units, dirty_units; /* written under the lock */
+static _Atomic size_t outside_bytes;           /* of blocks that are not the pool's */
+static _Atomic size_t limit_units = SIZE_MAX;
 
 #define RANGE_CHUNKS 32 /* 64 MiB a call: others must find memory meanwhile */
 
@@ -91,6 +93,29 @@ static void *take(size_t units, size_t align_units, bool *clean)
     return hk_chunk_addr(first);
 }
 
+/* Whether `more` units beside what is used, what is outside, and `dirty` ones are too much. */
+static bool beyond_limit(size_t more, size_t dirty)
+{
+    size_t limit = atomic_load_explicit(&limit_units, memory_order_relaxed);
+    size_t outside = atomic_load_explicit(&outside_bytes, memory_order_relaxed);
+    if (HK_LIKELY(limit == SIZE_MAX)) return false;
+    return more > limit || hk_pool_used_units() + hk_bytes_to_units(outside) + dirty > limit - more;
+}
+
+static void put_back(struct range r, bool clean);
+
+/* *refused: it is not for want of free units that this is NULL. */
+static void *take_within(size_t units, size_t align_units, bool *clean, bool *refused)
+{
+    *refused = beyond_limit(units, 0);
+    if (*refused) return NULL;
+    void *p = take(units, align_units, clean);
+    if (!p || !beyond_limit(0, hk_pool_dirty_units())) return p;
+    put_back((struct range){p, units}, *clean); /* a purge must come first */
+    *refused = true;
+    return NULL;
+}
+
 /* Whether free memory is at the kernel and will come back. */
 static bool in_flight(void)
 {
@@ -105,11 +130,12 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
     size_t chunks = (units + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
     size_t align = align_units > HK_CHUNK_UNITS ? align_units / HK_CHUNK_UNITS : 1;
     for (int waits = 0;;) {
+        bool refused;
         hk_lock_acquire(&pool_lock);
-        void *p = take(units, align_units, clean);
+        void *p = take_within(units, align_units, clean, &refused);
         size_t tail = p ? 0 : hk_runs_tail();
         hk_lock_release(&pool_lock);
-        if (p) return p;
+        if (p || refused) return p;
         /* Growth continues what is free at the end, most likely. */
         size_t got, want = chunks + align - 1;
         void *fresh = hk_map_grow(want > tail ? want - tail : 1, &got);
@@ -120,9 +146,9 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
         }
         hk_lock_acquire(&pool_lock);
         hk_runs_put(hk_chunk_index(fresh), got);
-        p = take(units, align_units, clean);
+        p = take_within(units, align_units, clean, &refused);
         hk_lock_release(&pool_lock);
-        if (p) return p; /* else others were quicker: grow again */
+        if (p || refused) return p; /* else others were quicker: grow again */
     }
 }
 
@@ -201,7 +227,7 @@ static bool extend(char *end, size_t more, bool *clean, size_t *missing)
     size_t i = hk_chunk_index(end);
     unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
     hk_lock_acquire(&pool_lock);
-    bool fits = follows_free(i, at, more, missing);
+    bool fits = !beyond_limit(more, hk_pool_dirty_units()) && follows_free(i, at, more, missing);
     *clean = true;
     for (; fits && more; i++, at = 0) {
         unsigned k = more < HK_CHUNK_UNITS - at ? (unsigned)more : HK_CHUNK_UNITS - at;
@@ -225,6 +251,25 @@ bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean)
     hk_runs_put(hk_chunk_index(fresh), got);
     hk_lock_release(&pool_lock);
     return extend(end, more, clean, &missing); /* others may have been quicker */
+}
+
+void hk_pool_set_limit(size_t bytes)
+{
+    atomic_store_explicit(&limit_units, bytes ? bytes >> HK_UNIT_SHIFT : SIZE_MAX,
+                          memory_order_relaxed);
+}
+
+bool hk_pool_outside_grow(size_t bytes)
+{
+    atomic_fetch_add_explicit(&outside_bytes, bytes, memory_order_relaxed);
+    if (!beyond_limit(0, hk_pool_dirty_units())) return true;
+    hk_pool_outside_shrink(bytes);
+    return false;
+}
+
+void hk_pool_outside_shrink(size_t bytes)
+{
+    atomic_fetch_sub_explicit(&outside_bytes, bytes, memory_order_relaxed);
 }
 
 size_t hk_pool_dirty_units(void)
@@ -371,6 +416,7 @@ void hk_pool_read_stats(struct hk_pool_stats *out)
     out->mapped_bytes = hk_map_chunks() << HK_CHUNK_SHIFT;
     out->used_bytes = hk_pool_used_units() << HK_UNIT_SHIFT;
     out->dirty_free_bytes = hk_pool_dirty_units() << HK_UNIT_SHIFT;
+    out->outside_bytes = atomic_load_explicit(&outside_bytes, memory_order_relaxed);
     out->purged_bytes = atomic_load_explicit(&purged_bytes, memory_order_relaxed);
     out->purges = atomic_load_explicit(&purges, memory_order_relaxed);
     out->refused = atomic_load_explicit(&refused, memory_order_relaxed);

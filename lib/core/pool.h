@@ -16,7 +16,7 @@
 
 /*
  * A run of `units`, its start a multiple of align_units (a power of two) units; *clean tells
- * that all of it reads as zero. NULL when the kernel gives no more.
+ * that all of it reads as zero. NULL when the kernel gives no more, or the limit is reached.
  */
 void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
 /* Give back units [p, p + units): a whole run, or a part of one. */
@@ -33,10 +33,21 @@ bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean);
  */
 size_t hk_pool_purge(uint32_t idle_ms, size_t keep);
 
+/*
+ * Soft limit on units that are used, or free and dirty, and on what is outside; 0: none. Calls that
+ * would go beyond are refused: their callers purge, drain what they cache, and try once more.
+ */
+void hk_pool_set_limit(size_t bytes);
+/* Blocks outside the pool grow or shrink by so many bytes; false: they would go beyond the limit.
+ */
+bool hk_pool_outside_grow(size_t bytes);
+void hk_pool_outside_shrink(size_t bytes);
+
 struct hk_pool_stats {
     size_t mapped_bytes;     /* address space of the heap */
     size_t used_bytes;       /* units out */
     size_t dirty_free_bytes; /* free but probably resident */
+    size_t outside_bytes;    /* as noted by hk_pool_outside_* */
     uint64_t purged_bytes, purges, refused;
 };
 void hk_pool_read_stats(struct hk_pool_stats *out);

@@ -12,7 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "core/map.h"
+#include "core/pool.h"
 #include "os/sys.h"
 #include "policy/policy.h"
 
@@ -32,7 +32,7 @@ struct slot {
 };
 
 static _Atomic(struct slot *) table;
-static _Atomic size_t blocks, live_bytes, idle, least = HK_MAPPED_LEAST;
+static _Atomic size_t blocks, idle, least = HK_MAPPED_LEAST;
 static _Atomic uint64_t resized;
 
 static struct slot *get_table(void)
@@ -64,16 +64,20 @@ static struct slot *find(const void *p)
     return NULL;
 }
 
-static bool reserve(void)
+/* A slot and `bytes` of what the limit leaves are spoken for. */
+static bool reserve(size_t bytes)
 {
-    if (atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed) < BLOCKS_MAX) return true;
+    if (atomic_fetch_add_explicit(&blocks, 1, memory_order_relaxed) < BLOCKS_MAX &&
+        hk_pool_outside_grow(bytes))
+        return true;
     atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
     return false;
 }
 
-static void count_bytes(size_t more)
+static void unreserve(size_t bytes)
 {
-    atomic_fetch_add_explicit(&live_bytes, more, memory_order_relaxed);
+    hk_pool_outside_shrink(bytes);
+    atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
 }
 
 /* There is a slot: no more blocks are let in than half of them. */
@@ -113,7 +117,7 @@ static void unmap_idle(void)
         }
         empty(&t[i]);
         atomic_fetch_sub_explicit(&idle, 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+        unreserve(bytes);
     }
 }
 
@@ -127,10 +131,10 @@ void *hk_mapped_copy(char *p, size_t have, size_t n)
     size_t bytes = page_round(n);
     if (n < atomic_load_explicit(&least, memory_order_relaxed) || !get_table()) return NULL;
     if (atomic_load_explicit(&idle, memory_order_relaxed)) unmap_idle();
-    if (!reserve()) return NULL;
+    if (!reserve(bytes)) return NULL;
     char *q = hk_sys_map(NULL, bytes);
     if (!q) {
-        atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+        unreserve(bytes);
         return NULL;
     }
     for (size_t done = 0, step; done < have; done += step) {
@@ -139,7 +143,6 @@ void *hk_mapped_copy(char *p, size_t have, size_t n)
         if (have >= DROP_MIN) hk_sys_purge(p + done, step);
     }
     insert(q, bytes, 0);
-    count_bytes(bytes);
     return q;
 }
 
@@ -161,9 +164,8 @@ bool hk_mapped_free(void *p)
     size_t now = atomic_load_explicit(&least, memory_order_relaxed);
     atomic_store_explicit(&least, hk_policy_mapped_least(now, bytes), memory_order_relaxed);
     empty(s);
-    count_bytes(-bytes);
     if (hk_sys_unmap(p, bytes)) {
-        atomic_fetch_sub_explicit(&blocks, 1, memory_order_relaxed);
+        unreserve(bytes);
         return true;
     }
     hk_sys_purge(p, bytes);
@@ -178,15 +180,17 @@ void *hk_mapped_resize(void *p, size_t n)
     if (!s) return NULL;
     size_t have = atomic_load_explicit(&s->bytes, memory_order_relaxed), bytes = page_round(n);
     if (bytes == have) return p;
+    if (bytes > have && !hk_pool_outside_grow(bytes - have)) return NULL;
     atomic_store_explicit(&s->addr, CLAIMED, memory_order_relaxed); /* M2 */
     void *q = hk_sys_remap(p, have, bytes);
     if (!q) {
         atomic_store_explicit(&s->addr, (uintptr_t)p, memory_order_release);
+        if (bytes > have) hk_pool_outside_shrink(bytes - have);
         return NULL;
     }
     empty(s);
     insert(q, bytes, 0);
-    count_bytes(bytes - have);
+    if (bytes < have) hk_pool_outside_shrink(have - bytes);
     atomic_fetch_add_explicit(&resized, 1, memory_order_relaxed);
     return q;
 }
@@ -194,6 +198,5 @@ void *hk_mapped_resize(void *p, size_t n)
 void hk_mapped_read_stats(struct hk_mapped_stats *out)
 {
     out->blocks = atomic_load_explicit(&blocks, memory_order_relaxed);
-    out->bytes = atomic_load_explicit(&live_bytes, memory_order_relaxed);
     out->resized = atomic_load_explicit(&resized, memory_order_relaxed);
 }

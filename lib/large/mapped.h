@@ -29,7 +29,7 @@ bool hk_mapped_free(void *p);
 void *hk_mapped_resize(void *p, size_t n);
 
 struct hk_mapped_stats {
-    size_t blocks, bytes; /* live */
+    size_t blocks; /* live, or refused to be unmapped; the pool counts their bytes */
     uint64_t resized;
 };
 void hk_mapped_read_stats(struct hk_mapped_stats *out);
