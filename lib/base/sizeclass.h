@@ -58,7 +58,7 @@ HK_INLINE size_t hk_class_bytes(unsigned c)
 
 /*
  * Units of a slab of class c: at least 16 blocks of it. Above 4 KiB all the same: short slabs of 16
- * blocks fell asleep and woke so often that churn took half as long again.
+ * blocks fell asleep and woke so often that churn took a quarter longer.
  */
 HK_INLINE unsigned hk_class_units(unsigned c)
 {

@@ -35,6 +35,8 @@ static struct {
     bool open;
     uintptr_t by; /* hk_lock_me() of who purges */
 } flight;
+#define REFUSED_MS   4000 /* before what the kernel refused is tried again */
+#define REFUSALS     32   /* a purge: those behind come next time */
 #define FLIGHT_WAITS 2000 /* of 50 µs: no purge takes that long */
 
 static void add(_Atomic size_t *v, size_t n)
@@ -102,7 +104,8 @@ static bool beyond_limit(size_t more, size_t dirty)
     return more > limit || hk_pool_used_units() + hk_bytes_to_units(outside) + dirty > limit - more;
 }
 
-static void put_back(struct range r, bool clean);
+enum landed { REFUSED, CLEAN, UNTRIED };
+static void put_back(struct range r, enum landed how);
 
 /* *refused: it is not for want of free units that this is NULL. */
 static void *take_within(size_t units, size_t align_units, bool *clean, bool *refused)
@@ -111,7 +114,7 @@ static void *take_within(size_t units, size_t align_units, bool *clean, bool *re
     if (*refused) return NULL;
     void *p = take(units, align_units, clean);
     if (!p || !beyond_limit(0, hk_pool_dirty_units())) return p;
-    put_back((struct range){p, units}, *clean); /* a purge must come first */
+    put_back((struct range){p, units}, *clean ? CLEAN : UNTRIED); /* a purge must come first */
     *refused = true;
     return NULL;
 }
@@ -333,14 +336,15 @@ static struct range take_dirty(size_t *i, size_t keep, uint32_t now, uint32_t id
     return (struct range){NULL, 0};
 }
 
-static void put_back(struct range r, bool clean)
+static void put_back(struct range r, enum landed how)
 {
     size_t i = hk_chunk_index(r.p), left = r.units;
     unsigned at = (unsigned)((uintptr_t)r.p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
     uint32_t stamp = hk_chunk_at(i)->freed_ms;
+    if (how == REFUSED) stamp = (uint32_t)hk_sys_now_ms() + REFUSED_MS;
     for (; left; i++, at = 0) {
         unsigned n = left < HK_CHUNK_UNITS - at ? (unsigned)left : HK_CHUNK_UNITS - at;
-        if (clean) hk_chunk_at(i)->dirty &= ~(hk_low_mask32(n) << at);
+        if (how == CLEAN) hk_chunk_at(i)->dirty &= ~(hk_low_mask32(n) << at);
         left -= n;
     }
     put(r.p, r.units, stamp);
@@ -370,8 +374,8 @@ static bool next_batch(size_t *i, size_t keep, uint32_t now, uint32_t idle_ms)
     return more;
 }
 
-/* All that is in flight goes to the kernel, and back to the pool; *refusal: a call was refused. */
-static size_t land(bool last, bool *refusal)
+/* All that is in flight goes to the kernel, and back to the pool; *refusals: counts them. */
+static size_t land(bool last, unsigned *refusals)
 {
     size_t bytes = 0;
     uint32_t clean = 0;
@@ -384,12 +388,13 @@ static size_t land(bool last, bool *refusal)
         atomic_fetch_add_explicit(done ? &purges : &refused, 1, memory_order_relaxed);
         if (done) clean |= hk_low_mask32(run) << k;
         if (done) bytes += units * HK_UNIT_BYTES;
-        *refusal |= !done;
+        *refusals += !done;
     }
     hk_lock_acquire(&pool_lock);
-    for (uint32_t k = 0; k < flight.ranges; k++) put_back(flight.range[k], clean >> k & 1);
+    for (uint32_t k = 0; k < flight.ranges; k++)
+        put_back(flight.range[k], clean >> k & 1 ? CLEAN : REFUSED);
     flight.ranges = 0;
-    if (last || *refusal) flight.open = false;
+    if (last || *refusals >= REFUSALS) flight.open = false;
     hk_lock_release(&pool_lock);
     return bytes;
 }
@@ -398,14 +403,14 @@ size_t hk_pool_purge(uint32_t idle_ms, size_t keep)
 {
     size_t bytes = 0, i = 0;
     uint32_t now = (uint32_t)hk_sys_now_ms();
-    bool refusal = false;
+    unsigned refusals = 0;
     for (int waits = 0; !begin_purge(); waits++) {
         if (idle_ms || waits == FLIGHT_WAITS) return 0; /* who purges now does it for us */
         hk_sys_pause();
     }
-    for (bool more = true; more && !refusal;) { /* a refusal will not be otherwise a moment later */
+    for (bool more = true; more && refusals < REFUSALS;) {
         more = next_batch(&i, keep, now, idle_ms);
-        bytes += land(!more, &refusal);
+        bytes += land(!more, &refusals);
     }
     atomic_fetch_add_explicit(&purged_bytes, bytes, memory_order_relaxed);
     return bytes;
@@ -431,7 +436,7 @@ void hk_pool_fork_child(void)
 {
     if (!hk_lock_reset(&pool_lock)) {
         if (!flight.open || flight.by == hk_lock_me()) return;
-        for (uint32_t k = 0; k < flight.ranges; k++) put_back(flight.range[k], false);
+        for (uint32_t k = 0; k < flight.ranges; k++) put_back(flight.range[k], UNTRIED);
         flight.ranges = 0;
         flight.open = false;
         return;

@@ -24,12 +24,26 @@ HK_INLINE void *hk_bin_pop(struct hk_thread *t, size_t c)
     return p;
 }
 
+/*
+ * p, not NULL, where a function returns it: else compilers end one path of malloc with a jump into
+ * the other.
+ */
+HK_INLINE void *hk_returned(void *p)
+{
+#if defined(__x86_64__)
+    __asm__("" : "+a"(p));
+#endif
+    if (!p) __builtin_unreachable();
+    return p;
+}
+
 /* A block of n bytes from the bins, or NULL: then the slow path knows more. */
 HK_INLINE void *hk_fast_alloc(size_t n)
 {
     if (HK_LIKELY(n <= HK_TINY_MAX)) return hk_bin_pop(&hk_thread, hk_tiny_class(n));
-    if (HK_LIKELY(n <= HK_MID_MAX)) return hk_bin_pop(&hk_thread, hk_mid_class(n));
-    return NULL;
+    if (HK_UNLIKELY(n > HK_MID_MAX)) return NULL;
+    void *p = hk_bin_pop(&hk_thread, hk_mid_class(n));
+    return HK_LIKELY(p != NULL) ? hk_returned(p) : NULL;
 }
 
 /*

@@ -92,6 +92,7 @@ static struct hk_heap *adopt(void)
                                                      memory_order_acquire, memory_order_relaxed))
             continue;
         *link = h->next_parked;
+        h->listed = 0;
         atomic_fetch_sub_explicit(&parked_count, 1, memory_order_relaxed);
         return h;
     }
@@ -125,6 +126,7 @@ bool hk_heap_attach(struct hk_thread *t)
     t->id = hk_heap_id(h);
     t->long_id = t->id | HK_OWNER_LONG;
     h->warm = 1;
+    h->settled = 0;
     hk_thread_born(t);
     hk_front_tick(); /* short lives have few slow paths: their births are what paces purges */
     return true;
@@ -181,29 +183,40 @@ void hk_heap_park(struct hk_thread *t)
     hk_remote_drain(h, UINT32_MAX);
     hk_runs_drop(h, false);
     keep_bins(h, t);
-    int32_t units = h->units;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
+    size_t left = h->noted || h->awake < 0 ? 0 : (size_t)h->awake;
+    h->noted = 1;
     t->id = t->long_id = HK_ID_NONE;
     t->heap = NULL;
     hk_lock_acquire(&heaps_lock);
     h->next_parked = parked;
     parked = h;
+    h->listed = 1;
     atomic_fetch_add_explicit(&parked_count, 1, memory_order_relaxed);
     hk_lock_release(&heaps_lock);
     hk_heap_let_go(h);
-    if (units <= HK_HELD_UNITS) return;
-    hk_policy_note_left((size_t)units);
+    if (!left) return;
+    atomic_fetch_add_explicit(&hk_policy_state.parked, left, memory_order_relaxed);
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
+}
+
+/* Some parked heaps; they stay what they are, though maybe not parked. */
+static unsigned some_parked(struct hk_heap **some)
+{
+    unsigned n = 0;
+    if (!atomic_load_explicit(&parked_count, memory_order_relaxed) || !hk_lock_try(&heaps_lock))
+        return 0;
+    for (struct hk_heap *h = parked; h && n < HK_STEAL_LOOK; h = h->next_parked) some[n++] = h;
+    hk_lock_release(&heaps_lock);
+    return n;
 }
 
 bool hk_heap_steal(struct hk_heap *h, unsigned c)
 {
+    struct hk_heap *some[HK_STEAL_LOOK];
     bool got = false;
-    int look = HK_STEAL_LOOK;
-    if (!atomic_load_explicit(&parked_count, memory_order_relaxed) || !hk_lock_try(&heaps_lock))
-        return false;
-    for (struct hk_heap *from = parked; from && look > 0 && !got;
-         from = from->next_parked, look--) {
+    for (unsigned i = 0, n = some_parked(some); i < n && !got; i++) {
+        struct hk_heap *from = some[i];
         if (!hk_heap_seize(from)) continue;
         atomic_store_explicit(&from->busy, 1, memory_order_relaxed);
         if (from->kept[c]) {
@@ -214,7 +227,6 @@ bool hk_heap_steal(struct hk_heap *h, unsigned c)
         atomic_store_explicit(&from->busy, 0, memory_order_release);
         hk_heap_let_go(from);
     }
-    hk_lock_release(&heaps_lock);
     return got;
 }
 
@@ -241,6 +253,7 @@ static struct hk_heap *enter_guest(void)
     for (int i = 0; !hk_heap_seize(h); i++) /* a sender drains it for a moment, or it is purged */
         i < GUEST_YIELDS ? hk_sys_yield() : hk_sys_pause();
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    h->settled = 0;
     h->thread = guest_thread;
     return h;
 }
@@ -315,6 +328,10 @@ static bool ours(const struct hk_heap *h)
 /* A heap whose thread is not in the child: parked as it is, or lost if it was being changed. */
 static void orphan(struct hk_heap *h, bool torn)
 {
+    uint32_t state = atomic_load_explicit(&h->state, memory_order_relaxed);
+    uintptr_t holder = atomic_load_explicit(&h->holder, memory_order_relaxed);
+    /* Just seized, maybe by this thread: if so it goes on with it, and parks it again. */
+    if (state == HK_HEAP_BUSY && !holder) torn = true;
     atomic_store_explicit(&h->holder, 0, memory_order_relaxed);
     if (atomic_load_explicit(&h->busy, memory_order_acquire)) torn = true;
     atomic_store_explicit(&h->busy, 0, memory_order_relaxed);
@@ -341,16 +358,17 @@ void hk_front_fork_child(void)
     uint32_t n = 0;
     if (!keep) parked = NULL;
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
-        if (ours(h) || atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST)
-            continue;
-        orphan(h, h == guest && guest_torn);
+        if (atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST) continue;
+        bool mine = ours(h);
+        if (!mine) orphan(h, h == guest && guest_torn);
         bool lost = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST;
         if (h == guest && lost) {
             guest = NULL;
             guest_thread = NULL;
         }
-        if (keep || lost || h == guest) continue;
+        if (keep || lost || h == guest || (mine && !h->listed)) continue;
         h->next_parked = parked;
+        h->listed = 1;
         parked = h;
         n++;
     }

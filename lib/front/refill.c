@@ -75,7 +75,7 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     if (h && h->runs && align <= HK_UNIT_BYTES) {
         struct hk_unit *u = hk_runs_reuse(h, hk_bytes_to_units(n));
         if (u) {
-            if (++h->visits % HK_TICK_REFILLS == 0) hk_front_tick();
+            if (++h->visits % HK_TICK_REFILLS == 0 || hk_policy_restless()) hk_front_tick();
             return hk_large_revive(u, n, zero);
         }
     }

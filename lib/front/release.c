@@ -25,7 +25,11 @@ HK_INLINE struct hk_unit *find(const void *p, uintptr_t *owner)
 /* What is neither ours nor the C library's ends the program. */
 void hk_front_free_far(void *p)
 {
-    if (!p || hk_mapped_free(p)) return;
+    if (!p) return;
+    if (hk_mapped_free(p)) {
+        hk_front_tick();
+        return;
+    }
     if (!hk_sys_libc_owns(p)) hk_die("free of an invalid pointer", p);
     hk_sys_libc_free(p);
 }
@@ -35,9 +39,9 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
     if (HK_UNLIKELY(p != hk_unit_addr(u))) hk_die("free of an invalid pointer", p);
     hk_fork_courtesy();
     struct hk_thread *t = &hk_thread;
-    if ((HK_LIKELY(t->heap != NULL) || hk_heap_attach(t)) && hk_runs_keep(t->heap, u)) return;
-    hk_large_free(u, p);
-    hk_front_tick();
+    bool kept = (HK_LIKELY(t->heap != NULL) || hk_heap_attach(t)) && hk_runs_keep(t->heap, u);
+    if (!kept) hk_large_free(u, p);
+    if (!kept || hk_policy_restless()) hk_front_tick();
 }
 
 static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
@@ -109,7 +113,10 @@ static void *resize_run(struct hk_unit *u, void *p, size_t n, size_t *have)
 static HK_COLD void *resize_far(void *p, size_t n, size_t *have)
 {
     *have = hk_mapped_bytes(p);
-    if (*have) return n >= HK_MAPPED_KEEP && n <= HK_MAX_REQUEST ? hk_mapped_resize(p, n) : NULL;
+    if (*have) {
+        hk_front_tick();
+        return n >= HK_MAPPED_KEEP && n <= HK_MAX_REQUEST ? hk_mapped_resize(p, n) : NULL;
+    }
     if (!hk_sys_libc_owns(p)) hk_die("realloc of an invalid pointer", p);
     *have = hk_sys_libc_bytes(p);
     return NULL;

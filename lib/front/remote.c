@@ -152,6 +152,7 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
         if (next) __builtin_prefetch(next);
         n += count;
         h->drained += count;
+        h->settled = 0;
         struct hk_heap *to = place(h, u, head, tail, count);
         if (HK_UNLIKELY(to != NULL)) push(to, head, tail); /* R3; sealed it is already */
         head = next;

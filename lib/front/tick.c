@@ -1,103 +1,117 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: what goes back to the kernel, and when: ticks, which slow paths pace, and trims.
- * Why: no thread of the library's own looks after idle memory, so those who come by must, and must
- *   not feel it: a tick is a look at the clock, now and then a purge of bounded length.
+ * What: what goes back to the kernel, and when: looks at what lies about, which slow paths pace,
+ * and trims. Why: no thread of the library's own looks after idle memory, so those who come by
+ * must, and must not feel it: mostly a tick is a look at the clock. Each thread looks into its own
+ * heap; one of them at a time into those without a thread, and at the pool.
  *
- * Threads: all; one purges, the others go on. No lock is held over the kernel's work.
+ * Threads: all. No lock is held over the kernel's work.
  */
 #include "core/pool.h"
 #include "front/fast.h"
+#include "large/mapped.h"
 #include "os/sys.h"
 #include "policy/policy.h"
 
-static _Atomic uint64_t last_ms, last_look_ms; /* a purge of any kind · one that looks anew */
-static _Atomic bool cut;                       /* parked heaps have more to look into */
+static _Atomic uint64_t last_ms, last_anew_ms; /* a look at parked heaps · one not to go on */
+static _Atomic bool cut;                       /* the last one ended early */
+static _Atomic size_t own_got;                 /* by threads from their own heaps since then */
 
 enum how { GO_ON, ANEW, ALL }; /* what the last look left · what is idle now · all there is */
-struct left {
-    size_t cut, soon; /* units of slabs that were too many · of those that will be idle soon */
-};
 
-/*
- * Whether h, parked and seized, was left alone since the last look. Units that went from class to
- * class with every short thread would be touched ever further, so it keeps them until then.
- */
-static bool cold(struct hk_heap *h, enum how how)
+/* The calling thread comes by, with its own heap: in no slab operation, ticks come after or before
+ * them. */
+static void look_at_own(struct hk_heap *h, uint64_t now)
 {
-    bool warm = h->warm && how != ALL;
-    if (how != GO_ON) h->warm = 0;
-    return !warm;
+    uint32_t blocks = HK_PURGE_BLOCKS;
+    bool anew = !h->cut;
+    h->lull = now - h->tick_ms >= HK_LULL_MS;
+    h->tick_ms = now;
+    if (!hk_policy_look_due(now, h->look_ms, h->cut)) return;
+    h->look_ms = now;
+    if (anew) {
+        if (h->awake < h->awake_seen) h->awake_seen = h->awake;
+        hk_slab_fade(h);
+        hk_runs_drop(h, true);
+    }
+    size_t got = hk_slab_purge(h, false, &blocks);
+    if (got) atomic_fetch_add_explicit(&own_got, got, memory_order_relaxed);
 }
 
-/* Heaps without a thread give back what lies about; bytes. */
-static size_t purge_parked(enum how how, uint32_t blocks, struct left *left)
+/*
+ * h, parked and seized. What a thread had since the last look keeps its slabs: units that went from
+ * class to class with every short thread would be touched ever further. Bytes.
+ */
+static size_t look_at_parked(struct hk_heap *h, enum how how, uint32_t *blocks)
 {
     size_t got = 0;
+    if (!h->warm || how == ALL) {
+        if (h->settled && how != ALL) return 0;
+        hk_heap_settle_parked(h);
+        got = hk_slab_purge(h, true, blocks);
+        h->settled = !h->cut;
+    } else if (how == ANEW) {
+        got = hk_slab_purge(h, false, blocks);
+    }
+    return got;
+}
+
+/* Heaps without a thread give back what lies about; bytes. *more: there were too many. */
+static size_t purge_parked(enum how how, uint32_t blocks, bool *more)
+{
+    size_t got = 0;
+    *more = false;
     /* The list only grows and heaps stay. */
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
         if (!hk_heap_seize(h)) continue;
-        if (cold(h, how)) {
-            hk_heap_settle_parked(h);
-            got += hk_slab_purge(h, true, blocks, &left->cut);
-        } else if (how == ANEW) {
-            got += hk_slab_purge(h, false, blocks, &left->soon);
-            if (h->units > HK_HELD_UNITS) left->soon += (size_t)h->units;
-        }
+        if (blocks >= HK_PURGE_SLAB_BLOCKS) got += look_at_parked(h, how, &blocks);
+        *more |= !h->warm && !h->settled;
+        if (how == ANEW) h->warm = h->noted = 0;
         hk_heap_let_go(h);
     }
     return got;
 }
 
-/* The calling thread's own: in no slab operation, ticks come after or before them. */
-static void purge_own(struct hk_heap *h, struct left *left)
+static void look_at_all(const struct hk_purge_view *v, enum how how)
 {
-    hk_slab_fade(h);
-    hk_runs_drop(h, true);
-    hk_slab_purge(h, false, HK_PURGE_BLOCKS, &left->soon);
-}
-
-static void purge(const struct hk_purge_view *v, enum how how)
-{
-    struct hk_heap *own = hk_thread.heap;
-    struct left left = {0, 0};
-    if (own && how == ANEW) purge_own(own, &left);
-    purge_parked(how, HK_PURGE_BLOCKS, &left);
-    atomic_store_explicit(&cut, left.cut > 0, memory_order_relaxed);
-    hk_policy_note_left(left.cut + left.soon);
-    if (how == ANEW && hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS)
-        hk_pool_purge(hk_policy_purge_idle_ms(v), 0);
-    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
+    bool more;
+    size_t got = purge_parked(how, HK_PURGE_BLOCKS, &more);
+    atomic_store_explicit(&cut, more, memory_order_relaxed);
+    if (how == GO_ON) {
+        atomic_fetch_add_explicit(&own_got, got, memory_order_relaxed);
+        return;
+    }
+    if (v->dirty_units >= HK_PURGE_MIN_UNITS) got += hk_pool_purge(hk_policy_purge_idle_ms(v), 0);
+    got += atomic_exchange_explicit(&own_got, 0, memory_order_relaxed);
+    hk_policy_looked(got, more, hk_pool_dirty_units());
 }
 
 void hk_front_tick(void)
 {
-    struct hk_purge_view v = {.used_units = hk_pool_used_units(),
-                              .dirty_units = hk_pool_dirty_units()};
-    if (!hk_policy_purge_worth(&v)) return;
-    v.last_ms = atomic_load_explicit(&last_ms, memory_order_relaxed);
-    v.cut = atomic_load_explicit(&cut, memory_order_relaxed);
-    v.now_ms = hk_sys_now_ms();
-    if (!hk_policy_purge_due(&v)) return;
-    if (!atomic_compare_exchange_strong_explicit(&last_ms, &v.last_ms, v.now_ms,
-                                                 memory_order_relaxed, memory_order_relaxed))
+    struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
+    if (!hk_policy_purge_worth(&v) && !hk_policy_restless()) return;
+    uint64_t now = hk_sys_now_ms(), last = atomic_load_explicit(&last_ms, memory_order_relaxed);
+    if (hk_thread.heap) look_at_own(hk_thread.heap, now);
+    if (!hk_policy_look_due(now, last, atomic_load_explicit(&cut, memory_order_relaxed))) return;
+    if (!atomic_compare_exchange_strong_explicit(&last_ms, &last, now, memory_order_relaxed,
+                                                 memory_order_relaxed))
         return;
-    v.last_ms = atomic_load_explicit(&last_look_ms, memory_order_relaxed);
-    v.cut = false;
-    bool anew = hk_policy_purge_due(&v);
-    if (anew) atomic_store_explicit(&last_look_ms, v.now_ms, memory_order_relaxed);
-    purge(&v, anew ? ANEW : GO_ON);
+    last = atomic_load_explicit(&last_anew_ms, memory_order_relaxed);
+    bool anew = hk_policy_look_due(now, last, false);
+    if (anew) atomic_store_explicit(&last_anew_ms, now, memory_order_relaxed);
+    look_at_all(&v, anew ? ANEW : GO_ON);
 }
 
 size_t hk_front_trim(size_t keep)
 {
     struct hk_heap *h = hk_thread.heap;
-    struct left left = {0, 0};
+    uint32_t blocks = UINT32_MAX;
     size_t got = 0;
+    bool more;
     if (h) {
         hk_heap_settle(h);
-        got = hk_slab_purge(h, true, UINT32_MAX, &left.cut);
+        got = hk_slab_purge(h, true, &blocks);
     }
-    got += purge_parked(ALL, UINT32_MAX, &left);
-    return got + hk_pool_purge(0, hk_bytes_to_units(keep));
+    got += purge_parked(ALL, UINT32_MAX, &more);
+    return got + hk_mapped_trim() + hk_pool_purge(0, hk_bytes_to_units(keep));
 }

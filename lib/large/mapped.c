@@ -18,10 +18,6 @@
 
 #define SLOTS      1024u
 #define BLOCKS_MAX (SLOTS / 2) /* far below the mappings a process may have; probes stay short */
-/* From this size on the copy gives back its source as it goes: both are never resident at once. */
-#define DROP_MIN  (32 * HK_MIB)
-#define DROP_STEP (2 * HK_MIB)
-
 /* Addresses are page-aligned: small values say what else a slot may be. */
 enum { NEVER, GONE, CLAIMED };
 #define IDLE ((uintptr_t)1) /* in an address: no block, but the kernel would not unmap it */
@@ -100,9 +96,15 @@ static void empty(struct slot *s)
     atomic_store_explicit(&s->addr, GONE, memory_order_release);
 }
 
-/* Another try for what could not be unmapped. */
-static void unmap_idle(void)
+static size_t page_round(size_t n)
 {
+    return hk_align_up(n, hk_sys_page_bytes());
+}
+
+size_t hk_mapped_trim(void)
+{
+    size_t got = 0;
+    if (!atomic_load_explicit(&idle, memory_order_relaxed)) return 0;
     struct slot *t = atomic_load_explicit(&table, memory_order_acquire);
     for (size_t i = 0; i < SLOTS; i++) {
         uintptr_t is = atomic_load_explicit(&t[i].addr, memory_order_acquire);
@@ -113,36 +115,28 @@ static void unmap_idle(void)
         size_t bytes = atomic_load_explicit(&t[i].bytes, memory_order_relaxed);
         if (!hk_sys_unmap((void *)(is & ~IDLE), bytes)) {
             atomic_store_explicit(&t[i].addr, is, memory_order_release);
-            return;
+            continue;
         }
         empty(&t[i]);
         atomic_fetch_sub_explicit(&idle, 1, memory_order_relaxed);
         unreserve(bytes);
+        got += bytes;
     }
+    return got;
 }
 
-static size_t page_round(size_t n)
-{
-    return hk_align_up(n, hk_sys_page_bytes());
-}
-
-void *hk_mapped_copy(char *p, size_t have, size_t n)
+void *hk_mapped_copy(const void *p, size_t have, size_t n)
 {
     size_t bytes = page_round(n);
     if (n < atomic_load_explicit(&least, memory_order_relaxed) || !get_table()) return NULL;
-    if (atomic_load_explicit(&idle, memory_order_relaxed)) unmap_idle();
+    hk_mapped_trim();
     if (!reserve(bytes)) return NULL;
-    char *q = hk_sys_map(NULL, bytes);
+    void *q = hk_sys_map(NULL, bytes);
     if (!q) {
         unreserve(bytes);
         return NULL;
     }
-    for (size_t done = 0, step; done < have; done += step) {
-        step = have - done < DROP_STEP ? have - done : DROP_STEP;
-        memcpy(q + done, p + done, step);
-        if (have >= DROP_MIN) hk_sys_purge(p + done, step);
-    }
-    insert(q, bytes, 0);
+    insert(memcpy(q, p, have), bytes, 0);
     return q;
 }
 
@@ -150,6 +144,15 @@ size_t hk_mapped_bytes(const void *p)
 {
     struct slot *s = find(p);
     return s ? atomic_load_explicit(&s->bytes, memory_order_relaxed) : 0;
+}
+
+static void raise_least(size_t freed)
+{
+    size_t now = atomic_load_explicit(&least, memory_order_relaxed), want;
+    while ((want = hk_policy_mapped_least(now, freed)) > now &&
+           !atomic_compare_exchange_weak_explicit(&least, &now, want, memory_order_relaxed,
+                                                  memory_order_relaxed))
+        continue;
 }
 
 bool hk_mapped_free(void *p)
@@ -161,16 +164,15 @@ bool hk_mapped_free(void *p)
                                                        memory_order_acquire, memory_order_relaxed))
         return false;
     size_t bytes = atomic_load_explicit(&s->bytes, memory_order_relaxed);
-    size_t now = atomic_load_explicit(&least, memory_order_relaxed);
-    atomic_store_explicit(&least, hk_policy_mapped_least(now, bytes), memory_order_relaxed);
+    raise_least(bytes);
     empty(s);
     if (hk_sys_unmap(p, bytes)) {
         unreserve(bytes);
         return true;
     }
     hk_sys_purge(p, bytes);
-    insert(p, bytes, IDLE);
     atomic_fetch_add_explicit(&idle, 1, memory_order_relaxed);
+    insert(p, bytes, IDLE);
     return true;
 }
 
@@ -197,6 +199,8 @@ void *hk_mapped_resize(void *p, size_t n)
 
 void hk_mapped_read_stats(struct hk_mapped_stats *out)
 {
-    out->blocks = atomic_load_explicit(&blocks, memory_order_relaxed);
+    size_t all = atomic_load_explicit(&blocks, memory_order_relaxed);
+    size_t dead = atomic_load_explicit(&idle, memory_order_relaxed);
+    out->blocks = all > dead ? all - dead : 0;
     out->resized = atomic_load_explicit(&resized, memory_order_relaxed);
 }

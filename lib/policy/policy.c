@@ -5,18 +5,38 @@
  */
 #include "policy/policy.h"
 
-_Atomic bool hk_policy_restless_now;
-_Atomic size_t hk_policy_left_units;
+struct hk_restless hk_policy_state;
+
+void hk_policy_hurry(void)
+{
+    if (atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed)) return;
+    atomic_store_explicit(&hk_policy_state.barren, 0, memory_order_relaxed);
+    atomic_store_explicit(&hk_policy_state.now, true, memory_order_relaxed);
+}
+
+void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
+{
+    size_t there =
+        dirty_units + atomic_exchange_explicit(&hk_policy_state.parked, 0, memory_order_relaxed);
+    size_t known = atomic_load_explicit(&hk_policy_state.known, memory_order_relaxed);
+    uint8_t barren = atomic_load_explicit(&hk_policy_state.barren, memory_order_relaxed);
+    if (there < known) atomic_store_explicit(&hk_policy_state.known, there, memory_order_relaxed);
+    if (!atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed)) return;
+    barren = cut || got >= HK_BARREN_BYTES ? 0 : (uint8_t)(barren + 1);
+    atomic_store_explicit(&hk_policy_state.barren, barren, memory_order_relaxed);
+    if (barren < HK_BARREN_LOOKS) return;
+    atomic_store_explicit(&hk_policy_state.known, there, memory_order_relaxed);
+    atomic_store_explicit(&hk_policy_state.now, false, memory_order_relaxed);
+}
 
 bool hk_policy_purge_worth(const struct hk_purge_view *v)
 {
     return v->dirty_units >= HK_PURGE_MIN_UNITS || v->used_units >= HK_PURGE_MIN_USED_UNITS;
 }
 
-bool hk_policy_purge_due(const struct hk_purge_view *v)
+bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut)
 {
-    return hk_policy_purge_worth(v) &&
-           v->now_ms - v->last_ms >= (v->cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS);
+    return now_ms - last_ms >= (cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS);
 }
 
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v)

@@ -31,8 +31,6 @@
 #define HK_PURGE_ON_MS 20u
 /* Looks after which the part of a slab that was never used, but dirty when it came, goes back. */
 #define HK_FRESH_LOOKS 2u
-/* A heap that its thread leaves with more units than this is looked at soon. */
-#define HK_HELD_UNITS ((int32_t)(16 * HK_MIB / HK_UNIT_BYTES))
 /* Resident tails of large runs may be this part of the used memory, and this much besides. */
 #define HK_TAIL_SHARE     16
 #define HK_TAIL_FREE      HK_MIB
@@ -42,8 +40,9 @@
 /* Free resident memory below this is not worth a look, nor are slabs below that. */
 #define HK_PURGE_MIN_UNITS      ((size_t)(1 * HK_MIB / HK_UNIT_BYTES))
 #define HK_PURGE_MIN_USED_UNITS ((size_t)(4 * HK_MIB / HK_UNIT_BYTES))
-/* Blocks of one heap looked at in one purge: bounds the pause, some milliseconds at worst. */
-#define HK_PURGE_BLOCKS 32768u
+/* Blocks looked at in one look, a slab counting as so many at least: bounds the pause. */
+#define HK_PURGE_BLOCKS      32768u
+#define HK_PURGE_SLAB_BLOCKS 256u
 /* Parked heaps asked for a slab before a fresh one is taken. */
 #define HK_STEAL_LOOK 4
 
@@ -79,7 +78,7 @@ HK_INLINE bool hk_policy_tail_purge(size_t tail, size_t tail_sum, size_t used)
  * that of one that was freed, up to HK_MAPPED_MOST.
  */
 #define HK_MAPPED_LEAST ((size_t)(4 * HK_MIB))
-#define HK_MAPPED_MOST  ((size_t)(64 * HK_MIB))
+#define HK_MAPPED_MOST  ((size_t)(512 * HK_MIB))
 #define HK_MAPPED_KEEP  ((size_t)(1 * HK_MIB))
 
 HK_INLINE size_t hk_policy_mapped_least(size_t least, size_t freed)
@@ -88,49 +87,58 @@ HK_INLINE size_t hk_policy_mapped_least(size_t least, size_t freed)
     return twice > least ? twice : least;
 }
 
-/* Freed runs that a heap may hold for its thread, units in all. */
+/* Freed runs that a heap may hold for its thread, units in all, and how many heaps may. */
 #define HK_RUN_CACHE_UNITS ((uint32_t)(HK_MIB / HK_UNIT_BYTES))
-/* Above this much free resident memory beside an eighth of what is used the pool is restless. */
+#define HK_RUN_HOLDERS     16u
+/* This much free resident memory beside an eighth of what is used makes the process restless. */
 #define HK_RESTLESS_UNITS ((size_t)(2 * HK_MIB / HK_UNIT_BYTES))
-/* Blocks that a refill brings then: so few that a thread that does little comes by again soon. */
-#define HK_RESTLESS_BLOCKS 16u
+/* So does a heap with this much more memory in slabs with room than the last time. */
+#define HK_AWAKE_UNITS ((int32_t)(16 * HK_MIB / HK_UNIT_BYTES))
+/* Blocks that a refill brings then; to a thread that does little: it must come by again soon. */
+#define HK_RESTLESS_BLOCKS 256u
+#define HK_LULL_BLOCKS     16u
+#define HK_LULL_MS         8u /* between two slow paths; the clock goes in steps of 4 */
+/* It ends with so many looks in a row that brought less than a MiB. */
+#define HK_BARREN_LOOKS 3u
+#define HK_BARREN_BYTES ((size_t)HK_MIB)
 
 /*
- * Whether so much lies about that every slow path looks at the clock, not one in HK_TICK_REFILLS: a
- * process that idles after a peak has few of them. Who frees units notes it, slow paths read it: a
- * flag that rarely changes costs them no line that others write.
+ * Whether every slow path looks at the clock, not one in HK_TICK_REFILLS, as so much lies about: a
+ * process that idles after a peak has few of them. Who frees memory raises the alarm; looks that
+ * bring nothing end it, until there is more. A flag that rarely changes costs slow paths no line
+ * that others write.
  */
-extern HK_HIDDEN _Atomic bool hk_policy_restless_now;
-/* Units of slabs that are to be looked into: as good as dirty ones. */
-extern HK_HIDDEN _Atomic size_t hk_policy_left_units;
+struct hk_restless {
+    _Atomic bool now;
+    _Atomic uint8_t barren;
+    _Atomic size_t parked; /* units of slabs with room that threads left since the last look */
+    _Atomic size_t known;  /* dirty and parked ones that bring nothing: in use, or refused */
+};
+extern HK_HIDDEN struct hk_restless hk_policy_state;
 HK_INLINE bool hk_policy_restless(void)
 {
-    return HK_UNLIKELY(atomic_load_explicit(&hk_policy_restless_now, memory_order_relaxed));
+    return HK_UNLIKELY(atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed));
 }
+void hk_policy_hurry(void);
+/* Units became free. */
 HK_INLINE void hk_policy_note_dirty(size_t dirty_units, size_t used_units)
 {
-    size_t left = atomic_load_explicit(&hk_policy_left_units, memory_order_relaxed);
-    bool now = dirty_units + left > HK_RESTLESS_UNITS + used_units / 8;
-    if (HK_UNLIKELY(now != hk_policy_restless()))
-        atomic_store_explicit(&hk_policy_restless_now, now, memory_order_relaxed);
+    size_t known = atomic_load_explicit(&hk_policy_state.known, memory_order_relaxed);
+    size_t parked = atomic_load_explicit(&hk_policy_state.parked, memory_order_relaxed);
+    if (HK_UNLIKELY(dirty_units + parked > known + HK_RESTLESS_UNITS + used_units / 8))
+        hk_policy_hurry();
 }
-/* units: in all, from now on. */
-HK_INLINE void hk_policy_note_left(size_t units)
-{
-    if (units != atomic_load_explicit(&hk_policy_left_units, memory_order_relaxed))
-        atomic_store_explicit(&hk_policy_left_units, units, memory_order_relaxed);
-}
+/* A look at all that lies about ended, with so many bytes given back and so many units left. */
+void hk_policy_looked(size_t got, bool cut, size_t dirty_units);
 
 struct hk_purge_view {
     size_t used_units, dirty_units;
-    uint64_t now_ms, last_ms;
-    bool cut; /* the last look ended early */
 };
 
-/* Whether a look at the clock is worth it; only the units of v count. */
+/* Whether a look at the clock is worth it. */
 bool hk_policy_purge_worth(const struct hk_purge_view *v);
-/* Whether to look for idle memory now. */
-bool hk_policy_purge_due(const struct hk_purge_view *v);
+/* Whether to look for idle memory now; cut: the last look ended early. */
+bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut);
 /* How long memory must have been idle to go: less when much of it lies about. */
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v);
 

@@ -5,8 +5,8 @@
  *   next one takes it over, and no block ever changes hands for it.
  * Owns: struct hk_heap, struct hk_thread.
  * Invariants: H1 only who holds the heap (its thread, or whoever moved it PARKED → BUSY) touches
- *   anything but inbox and state. H2 heaps are never freed. H3 busy is set while anything but the
- *   bins is changed: a child of fork that finds it set leaks that heap.
+ *   anything but inbox and state. H2 heaps are never freed. H3 busy is set while anything but
+ *   bins, rings and what looks note is changed: a child of fork that finds it set leaks that heap.
  */
 #ifndef HK_SLAB_HEAP_H
 #define HK_SLAB_HEAP_H
@@ -55,13 +55,23 @@ struct hk_heap {
     void *pending;          /* taken from the inbox, not yet freed */
     void *kept[HK_CLASSES]; /* parked: the bins of its last thread, for the next one */
     uint64_t kept_zero[2];
-    uint8_t keeps; /* kept is not empty */
-    uint8_t warm;  /* a thread took it since the last look at parked heaps */
-    int32_t units; /* of its slabs; a hint: a fork may cut a change */
+    uint8_t keeps;  /* kept is not empty */
+    uint8_t listed; /* on the list of parked heaps; under its lock */
+    /* Looks for what can go back, see front/tick.c. */
+    uint8_t warm;              /* a thread took it since the last look at parked heaps */
+    uint8_t noted;             /* what its thread left was noted since then */
+    uint8_t settled;           /* parked, and all that could go back has */
+    uint8_t cut;               /* the last look ended early */
+    uint8_t look_class;        /* where the next one starts */
+    uint8_t lull;              /* its thread's last two slow paths were far apart */
+    uint64_t look_ms;          /* when its thread had the last look */
+    uint64_t tick_ms;          /* and when it came by the clock */
+    int32_t awake, awake_seen; /* units in its queues: now, and when the alarm was last raised */
     /* Runs freed a moment ago, the last one last; whole, dirty, no block. See front/runcache.c. */
     struct hk_unit *run[HK_RUN_SLOTS];
     uint32_t run_units;    /* their sum */
-    uint8_t runs, run_hit; /* how many · one was used since the last tick */
+    uint8_t runs, run_hit; /* how many · one was used since the last look */
+    uint8_t may_hold;      /* of the few heaps that may hold runs */
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
     uint32_t seq;    /* birth number, spreads outboxes */
     uint32_t visits; /* of malloc's slow path: pace its clock */

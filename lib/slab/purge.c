@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "os/sys.h"
+#include "policy/policy.h"
 #include "slab/slab.h"
 
 #define BLOCKS_MAX (HK_UNIT_BYTES / HK_ALIGN_BYTES)
@@ -167,26 +168,45 @@ static uint16_t head_of(const struct hk_unit *u)
 }
 _Static_assert(HK_LONG_UNITS *HK_UNIT_BYTES / HK_ALIGN_BYTES <= UINT16_MAX, "head_of fits");
 
-size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks, size_t *left)
+/* In blocks looked at: a call to the kernel costs as much as some hundred. */
+static uint32_t cost(const struct hk_unit *u)
+{
+    return u->blocks < HK_PURGE_SLAB_BLOCKS ? HK_PURGE_SLAB_BLOCKS : u->blocks;
+}
+
+/* u is in hand: what can go, at once or, if its list changed since the last look, at the next. */
+static size_t look_into(struct hk_heap *h, struct hk_unit *u, bool force, uint32_t *blocks)
 {
     size_t got = 0;
-    for (unsigned c = 1; c < HK_CLASSES; c++) {
+    bool idle = u->seen == head_of(u);
+    if (!idle) u->purged = 0;
+    u->seen = head_of(u);
+    if (u->looks && (force || --u->looks == 0)) got = purge_fresh(u);
+    if (u->purged || !(idle || force)) return got;
+    if ((u->linked - u->needed) * hk_class_bytes(u->cls) < hk_sys_page_bytes()) return got;
+    *blocks -= cost(u);
+    got += purge_slab(h, u);
+    u->seen = head_of(u);
+    u->purged = 1;
+    return got;
+}
+
+size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
+{
+    size_t got = 0;
+    unsigned c = h->look_class;
+    for (unsigned n = 1; n < HK_CLASSES; n++, c = c % (HK_CLASSES - 1) + 1) {
+        if (c == 0) c = 1;
         for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
-            bool idle = u->seen == head_of(u);
-            if (!idle) u->purged = 0;
-            u->seen = head_of(u);
-            if (u->looks && (force || --u->looks == 0)) got += purge_fresh(u);
-            if (u->purged || !(idle || force)) continue;
-            if (blocks < u->blocks) {
-                *left += hk_class_units(c);
-                continue;
+            if (*blocks < cost(u)) {
+                h->look_class = (uint8_t)c;
+                h->cut = 1;
+                return got;
             }
-            blocks -= u->blocks;
-            got += purge_slab(h, u);
-            u->seen = head_of(u);
-            u->purged = 1;
+            got += look_into(h, u, force, blocks);
         }
     }
+    h->cut = 0;
     return got;
 }
 

@@ -18,6 +18,7 @@ static void enqueue(struct hk_heap *h, struct hk_unit *u)
     u->next = *q;
     if (u->next) u->next->prev = u;
     *q = u;
+    h->awake += (int32_t)hk_class_units(u->cls);
 }
 
 static void dequeue(struct hk_heap *h, struct hk_unit *u)
@@ -28,6 +29,7 @@ static void dequeue(struct hk_heap *h, struct hk_unit *u)
         h->queue[u->cls] = u->next;
     if (u->next) u->next->prev = u->prev;
     u->next = u->prev = NULL;
+    h->awake -= (int32_t)hk_class_units(u->cls);
 }
 
 /* What the units of a slab of class c owned by h say. */
@@ -51,12 +53,6 @@ static void set_follow(struct hk_unit *u, uintptr_t bytes_a_unit)
     for (unsigned i = 1; i < hk_class_units(u->cls); i++) u[i].follow = i * bytes_a_unit;
 }
 
-/* Slabs of class c come to h, or leave it. */
-static void add_units(struct hk_heap *h, unsigned c, int slabs)
-{
-    h->units += slabs * (int)hk_class_units(c);
-}
-
 static bool slab_new(struct hk_heap *h, unsigned c)
 {
     bool clean;
@@ -77,7 +73,6 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     set_followers(u, owner_word(h, c));
     set_owner(u, owner_word(h, c));
     enqueue(h, u);
-    add_units(h, c, 1);
     h->slabs_new++;
     return true;
 }
@@ -88,7 +83,6 @@ static void slab_release(struct hk_heap *h, struct hk_unit *u)
     set_follow(u, 0);
     set_followers(u, HK_OWNER_NONE);
     set_owner(u, HK_OWNER_NONE);
-    add_units(h, c, -1);
     h->slabs_freed++;
     hk_pool_free(hk_unit_addr(u), hk_class_units(c));
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
@@ -152,7 +146,6 @@ static HK_NOINLINE void fall_asleep(struct hk_heap *h, struct hk_unit *u, unsign
         h->streak[c] = (uint8_t)(h->streak[c] + hk_class_units(c));
         return;
     }
-    add_units(h, c, -1);
     set_followers(u, HK_OWNER_LOOSE);
     /* C1: from here on whoever frees into it first owns it, with all that was written above. */
     atomic_store_explicit(&u->owner, HK_OWNER_LOOSE, memory_order_release);
@@ -168,16 +161,22 @@ HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void 
     u->needed = u->linked;
 }
 
-/* Only some of u's list, so that the class's next slow path is not far. */
-static HK_COLD void give_some(struct hk_heap *h, struct hk_unit *u, unsigned c)
+/*
+ * Only some of u's list, so that the class's next slow path is not far. False if it is not that
+ * long: in a child of fork a count may have lost a block that a free was listing.
+ */
+static HK_COLD bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned c)
 {
     char *list = u->free, *last = list;
-    for (uint32_t n = 1; n < HK_RESTLESS_BLOCKS; n++) last = *(void **)last;
-    h->handed[c] += HK_RESTLESS_BLOCKS;
+    uint32_t give = h->lull ? HK_LULL_BLOCKS : HK_RESTLESS_BLOCKS;
+    for (uint32_t n = 1; last && n < give; n++) last = *(void **)last;
+    if (!last || !*(void **)last) return false;
+    h->handed[c] += give;
     h->thread->bin[c] = list;
     u->free = *(void **)last;
     *(void **)last = NULL;
-    u->needed += HK_RESTLESS_BLOCKS;
+    u->needed += give;
+    return true;
 }
 
 /* The queue's first slab gives all it has to bin c. */
@@ -187,10 +186,7 @@ HK_INLINE void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
     h->thread->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
     h->refills++;
     uint32_t have = u->linked - u->needed;
-    if (hk_policy_restless() && have > HK_RESTLESS_BLOCKS) {
-        give_some(h, u, c);
-        return;
-    }
+    if (hk_policy_restless() && have > HK_LULL_BLOCKS && give_some(h, u, c)) return;
     if (u->linked < u->blocks) {
         /* Churn is no demand: what is on the list will do, and its pages are warm. */
         uint32_t want = hk_policy_refill(u->blocks / hk_class_units(c), h->short_refills[c]);
@@ -212,7 +208,6 @@ bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u)
                                                  memory_order_relaxed))
         return false;
     set_followers(u, mine);
-    add_units(h, u->cls, 1);
     return true;
 }
 
@@ -243,6 +238,10 @@ static void wake(struct hk_heap *h, struct hk_unit *u, uint32_t out)
     u->needed = out;
     h->streak[u->cls] = 0;
     enqueue(h, u);
+    if (HK_UNLIKELY(h->awake - h->awake_seen > HK_AWAKE_UNITS)) {
+        h->awake_seen = h->awake;
+        hk_policy_hurry();
+    }
     /* The empty slab that the class kept for want of another. */
     if (u->next && u->next->needed == 0) retire(h, u->next);
 }
@@ -309,8 +308,6 @@ bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c)
     struct hk_unit *u = from->queue[c];
     if (!u) return false;
     dequeue(from, u);
-    add_units(from, c, -1);
-    add_units(to, c, 1);
     set_owner(u, owner_word(to, c));
     set_followers(u, owner_word(to, c));
     enqueue(to, u);

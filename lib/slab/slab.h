@@ -34,11 +34,11 @@ bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c);
 void hk_slab_release_empty(struct hk_heap *h);
 /*
  * Return to the kernel the pages of slabs with room that hold no live block, of slabs whose lists
- * have not changed since the last call (force: of all); bytes. Looks at about `blocks` blocks at
- * most; the units of slabs that would have come after that are added to *left. Not from within a
- * slow path: h->busy is clear on entry and after.
+ * have not changed since the last call (force: of all); bytes. Ends when *blocks, which it counts
+ * down, does not do for the next slab: h->cut is set then, and the next call goes on there. Not
+ * from within a slow path: h->busy is clear on entry and after.
  */
-size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t blocks, size_t *left);
+size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks);
 /* All fresh blocks of u are linked, some others are not: [*first, *end) leave their hole. */
 void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end);
 /* Blocks of u that are in holes. */
@@ -58,8 +58,9 @@ HK_INLINE struct hk_unit *hk_slab_first(struct hk_unit *u)
 
 /*
  * Free p into slab u, whose heap h the caller holds. Counted before it is listed: busy is not set,
- * and in a child of fork that sees but the first of the two the block is lost. The other way round
- * a list that has blocks would be taken for empty, and they for untouched.
+ * and in a child of fork that sees but the first of the two the block is lost (the slab, if it was
+ * the one to wake it). The other way round a list that has blocks would be taken for empty, and
+ * they for untouched.
  */
 HK_INLINE void hk_slab_free(struct hk_heap *h, struct hk_unit *u, void *p)
 {

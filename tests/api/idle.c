@@ -9,7 +9,7 @@
 
 #define BLOCKS 20000u
 #define KEEP   20u  /* one in so many lives on */
-#define IDLE_S 20.0 /* ten times what it takes, mostly */
+#define CALLS  4000 /* one a millisecond; about 800 do, 7000 without any hurry */
 #define SLACK  (2 * T_MIB)
 
 static void *block[2][BLOCKS];
@@ -42,10 +42,11 @@ static void goes_back(void)
     for (int i = 0; i < 2; i++) pthread_join(t[i], NULL);
     size_t high = t_resident();
     size_t low = high;
-    for (double end = t_now() + IDLE_S; t_now() < end && low >= before + 2 * live + SLACK;
-         low = t_resident()) {
-        for (int i = 0; i < 100; i++, usleep(1000)) free(malloc(40));
+    int calls = 0;
+    for (; calls < CALLS && low >= before + 2 * live + SLACK; low = t_resident()) {
+        for (int i = 0; i < 100; i++, calls++, usleep(1000)) free(malloc(40));
     }
+    printf("# after %d calls\n", calls);
     printf("# %zu KiB live, resident %zu KiB, then %zu\n", live / T_KIB, high / T_KIB, low / T_KIB);
     T_EXPECT(low < before + 2 * live + SLACK, "%zu KiB resident", low / T_KIB);
 }

@@ -11,7 +11,7 @@
 
 #define LIMIT  (64 * T_MIB)
 #define SLACK  (6 * T_MIB) /* the program, its stacks, records */
-#define BLOCKS 1000000
+#define BLOCKS 100000
 #define ROUNDS 40
 
 static unsigned char *block[BLOCKS];
@@ -34,7 +34,7 @@ static void empty(size_t n)
 
 static void all_of_it(void)
 {
-    static const size_t size[] = {100, 1500, 12000, 65536, 1000000, 3 * T_MIB};
+    static const size_t size[] = {1000, 1500, 12000, 65536, 1000000, 3 * T_MIB};
     for (int twice = 0; twice < 2; twice++) {
         for (size_t i = 0; i < T_COUNT(size); i++) {
             size_t got = fill_up(size[i]), sum = got * size[i];

@@ -16,5 +16,6 @@ if command -v mandoc > /dev/null; then
 fi
 if command -v shellcheck > /dev/null; then
     shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format .ci/run | check shellcheck
+    shellcheck -s bash -S warning -e SC1090,SC1091,SC2154 tests/*/*.sh | check "shellcheck of the tests"
 fi
 finish

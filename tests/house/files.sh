@@ -31,7 +31,11 @@ for f in tests/*/*.c tests/*/*.sh tests/*.h include/*.h configure.ac Makefile.am
     head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f: no SPDX line"
 done | check "SPDX lines"
 
-git ls-files 2> /dev/null | while read -r f; do
+tracked=$(git -c safe.directory='*' ls-files 2> /dev/null)
+if [ -e .git ] && [ -z "$tracked" ]; then
+    echo "git does not tell what it tracks"
+fi | check "git tells what it tracks, if this is a clone"
+printf '%s\n' "$tracked" | while read -r f; do
     [ "$(head -c 4 "$f" 2> /dev/null | tr -d '\0')" != "$(printf '\177ELF')" ] || echo "$f is a binary"
 done | check "no binary is kept under version control"
 

@@ -16,8 +16,8 @@ explore() {
 for scene in SCENE_STEAL SCENE_LOOSE; do
     explore -D$scene > report 2>&1
     {
-        grep -q 'errors: 0' report || tail -n 20 report
-        grep 'max search depth' report
+        grep -q 'errors: 0' report || { echo "not explored"; tail -n 20 report; }
+        grep -E 'max search depth|Search not completed|out of memory' report
     } | check "$scene: no interleaving loses a block or shares a slab"
 done
 for mutant in $(grep -oE 'MUTANT_[A-Z_]+' "$model" | sort -u); do
@@ -25,6 +25,6 @@ for mutant in $(grep -oE 'MUTANT_[A-Z_]+' "$model" | sort -u); do
         explore -D$scene "-D$mutant" > report 2>&1
         grep -qE 'errors: [1-9]' report && break
     done
-    { grep -qE 'errors: [1-9]' report || tail -n 5 report; } | check "found out: $mutant"
+    { grep -qE 'errors: [1-9]' report || { echo "not found"; tail -n 5 report; }; } | check "found out: $mutant"
 done
 finish

@@ -118,6 +118,11 @@ static size_t resident_pages(char *from, size_t bytes)
     return n;
 }
 
+static size_t purge(struct hk_heap *h, uint32_t blocks)
+{
+    return hk_slab_purge(h, false, &blocks);
+}
+
 /* One live block a slab: its page stays, the others go. */
 static void one_survivor(void)
 {
@@ -129,17 +134,16 @@ static void one_survivor(void)
         if (i != KEPT) hakmem_free(block[i]);
     }
     struct hk_heap *h = hk_thread.heap;
-    size_t left = 0;
     hk_heap_settle(h);
     size_t before = resident_pages(unit, HK_UNIT_BYTES);
-    hktest_ok(hk_slab_purge(h, false, UINT32_MAX, &left) == 0, "what has just been used stays");
-    hktest_ok(hk_slab_purge(h, false, 10, &left) == 0, "no more than a few blocks are looked at");
-    hktest_ok(left > 0, "and what was left is told: %zu units", left);
-    hktest_ok(hk_slab_purge(h, false, UINT32_MAX, &left) > 0, "what is idle goes");
+    hktest_ok(purge(h, UINT32_MAX) == 0, "what has just been used stays");
+    hktest_ok(purge(h, 10) == 0, "no more than a few blocks are looked at");
+    hktest_ok(h->cut, "and what is left is known");
+    hktest_ok(purge(h, UINT32_MAX) > 0, "what is idle goes");
     hktest_ok(before == HK_UNIT_BYTES / hk_sys_page_bytes() &&
                   resident_pages(unit, HK_UNIT_BYTES) == 1,
               "one live block keeps one page");
-    hktest_ok(hk_slab_purge(h, false, UINT32_MAX, &left) == 0, "and it goes once");
+    hktest_ok(purge(h, UINT32_MAX) == 0, "and it goes once");
     hktest_ok(whole(KEPT, 64), "the block is whole");
     /* The same cycle again, which ends with the same block on top of the list. */
     unsigned char *top = hk_unit_of(unit)->free, *last = NULL;
@@ -154,11 +158,35 @@ static void one_survivor(void)
     }
     hakmem_free(last);
     hk_heap_settle(h);
-    hk_slab_purge(h, false, UINT32_MAX, &left);
-    hk_slab_purge(h, false, UINT32_MAX, &left);
+    purge(h, UINT32_MAX);
+    purge(h, UINT32_MAX);
     hktest_ok(resident_pages(unit, HK_UNIT_BYTES) == 1,
               "and after another cycle one page again: %zu", resident_pages(unit, HK_UNIT_BYTES));
     hakmem_free(block[KEPT]);
+}
+
+/* A slab on units that were used before: what it has not come to goes at the second look. */
+static void fresh_part(void)
+{
+    enum { COUNT = 4096, SIZE = 112, FIRST = 30, MORE = 300 };
+    for (int i = 0; i < COUNT; i++) block[i] = memset(hakmem_malloc(64), 0xff, 64);
+    for (int i = 0; i < COUNT; i++) hakmem_free(block[i]);
+    struct hk_heap *h = hk_thread.heap;
+    hk_heap_settle(h);
+    for (int i = 0; i < FIRST; i++) block[i] = memset(hakmem_malloc(SIZE), 0xff, SIZE);
+    struct hk_unit *u = hk_unit_of(block[0]);
+    hktest_ok(!u->clean && u->fresh < u->blocks, "the slab came dirty, and only begins to be used");
+    purge(h, UINT32_MAX);
+    size_t before = resident_pages(hk_unit_addr(u), HK_UNIT_BYTES);
+    hktest_ok(before == HK_UNIT_BYTES / hk_sys_page_bytes(), "one look does not touch it");
+    purge(h, UINT32_MAX);
+    size_t page = hk_sys_page_bytes(), used = (u->fresh * (size_t)SIZE + page - 1) / page;
+    hktest_ok(resident_pages(hk_unit_addr(u), HK_UNIT_BYTES) == used && u->clean,
+              "the second does");
+    bool zero = true;
+    for (int i = FIRST; i < MORE; i++) zero &= is_zero(block[i] = hakmem_calloc(1, SIZE), SIZE);
+    hktest_ok(zero, "calloc from there is zero");
+    for (int i = 0; i < MORE; i++) hakmem_free(block[i]);
 }
 
 int main(void)
@@ -169,5 +197,6 @@ int main(void)
     }
     every_class();
     one_survivor();
+    fresh_part();
     return hktest_done();
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/pool.h"
+#include "front/fast.h"
 #include "hakmem.h"
 #include "hktest.h"
 #include "large/large.h"
@@ -98,6 +99,30 @@ static bool vectors(void)
     return true;
 }
 
+/* Whether all behind p, a block of VECTOR bytes, is free up to the heap's end. */
+static bool is_last(const void *p)
+{
+    size_t i = hk_chunk_index(p) + (VECTOR + HK_CHUNK_BYTES - 1) / HK_CHUNK_BYTES;
+    while (i < hk_map_chunks() && hk_chunk_at(i)->state == HK_CHUNK_FREE) i++;
+    return i == hk_map_chunks();
+}
+
+/* The last block grows where it stands: the heap's end moves. */
+static bool last_block(void)
+{
+    void *block[40];
+    unsigned n = 0;
+    do block[n] = hakmem_malloc(VECTOR); /* whatever is free below is taken first */
+    while (!is_last(block[n]) && ++n < 40);
+    size_t end = hk_map_chunks(), bytes = VECTOR;
+    bool still = n < 40;
+    for (; still && bytes < 200 * HK_MIB; bytes *= 2)
+        still = hakmem_realloc(block[n], 2 * bytes) == block[n];
+    still &= hk_map_chunks() > end;
+    for (unsigned i = 0; i <= n && i < 40; i++) hakmem_free(block[i]);
+    return still;
+}
+
 /* What the thread freed last comes first, and only a little is held. */
 static void held_runs(void)
 {
@@ -118,6 +143,11 @@ static void held_runs(void)
     p[0] = hakmem_malloc(3 * HK_MIB / 4);
     hakmem_free(p[0]);
     hktest_ok(hk_pool_used_units() - before <= HK_RUN_CACHE_UNITS, "a long one puts others out");
+    struct hk_heap *h = hk_thread.heap;
+    hk_runs_drop(h, true); /* one was of use since the last time */
+    hktest_ok(h->runs > 0, "what was of use stays");
+    hk_runs_drop(h, true);
+    hktest_ok(h->runs == 0 && hk_pool_used_units() == before, "what was not goes");
 }
 
 int main(void)
@@ -125,6 +155,7 @@ int main(void)
     hktest_ok(aligned_ones(), "alignments from 64 KiB to 64 MiB");
     hktest_ok(grow_and_shrink(), "realloc keeps the bytes through every layer");
     hktest_ok(zeroed(), "calloc of dirty runs");
+    hktest_ok(last_block(), "the heap's last block grows where it stands");
     hktest_ok(vectors(), "vectors keep their bytes wherever they grow");
     held_runs();
     char *p = hakmem_malloc(100000);

@@ -86,7 +86,7 @@ static void there_and_back(void)
     hktest_ok(hk_policy_mapped_least(4, 10) == 20 && hk_policy_mapped_least(30, 10) == 30 &&
                   hk_policy_mapped_least(4, SIZE_MAX) == HK_MAPPED_MOST,
               "what was freed raises the least size, to a bound");
-    hktest_ok(!hk_mapped_copy(NULL, 0, HK_MAPPED_LEAST - 1), "small ones do not go there");
+    hktest_ok(!hk_mapped_copy("", 0, HK_MAPPED_LEAST - 1), "small ones do not go there");
 }
 
 static void *block[MANY];
@@ -94,14 +94,14 @@ static void *block[MANY];
 static void full(void)
 {
     size_t n = HK_MAPPED_MOST, got = 0;
-    while (got < MANY && (block[got] = hk_mapped_copy(NULL, 0, n))) got++;
+    while (got < MANY && (block[got] = hk_mapped_copy("", 0, n))) got++;
     hktest_ok(got > 100 && got < MANY, "the table has its bound: %zu blocks", got);
     bool good = true;
     for (size_t i = 0; i < got; i++) good &= hk_mapped_bytes(block[i]) == n;
     for (size_t i = 0; i < got; i += 2) good &= hk_mapped_free(block[i]);
     for (size_t i = 0; i < got; i++) good &= hk_mapped_bytes(block[i]) == (i % 2 ? n : 0);
-    for (size_t i = 0; i < got; i += 2) good &= (block[i] = hk_mapped_copy(NULL, 0, n)) != NULL;
-    good &= hk_mapped_copy(NULL, 0, n) == NULL;
+    for (size_t i = 0; i < got; i += 2) good &= (block[i] = hk_mapped_copy("", 0, n)) != NULL;
+    good &= hk_mapped_copy("", 0, n) == NULL;
     hktest_ok(good, "each is found, and none that was freed");
     for (size_t i = 0; i < got; i++) good &= hk_mapped_free(block[i]) && !hk_mapped_free(block[i]);
     hktest_ok(good && live() == 0, "a second free finds nothing");
@@ -110,7 +110,7 @@ static void full(void)
 /* A block of the parent's is one of the child's. */
 static void forked(void)
 {
-    unsigned char *p = hk_mapped_copy(NULL, 0, HK_MAPPED_MOST);
+    unsigned char *p = hk_mapped_copy("", 0, HK_MAPPED_MOST);
     mark(p, 0, HK_MIB, 3);
     pid_t pid = fork();
     if (pid == 0) {
@@ -130,7 +130,7 @@ static void *grower(void *arg)
     bool good = true;
     for (unsigned i = 0; i < ROUNDS; i++, seed += THREADS) {
         size_t n = HK_MIB;
-        unsigned char *p = hk_mapped_copy(NULL, 0, HK_MAPPED_MOST + i * 4096);
+        unsigned char *p = hk_mapped_copy("", 0, HK_MAPPED_MOST + i * 4096);
         if (!p) return NULL;
         mark(p, 0, n, seed);
         for (unsigned k = 1; k < 5 && p; k++) {

@@ -156,7 +156,7 @@ static void by_the_ended(void)
     hakmem_trim(0);
     hk_front_check();
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
-        if (h->units) hktest_ok(false, "a heap without slabs says %d units", (int)h->units);
+        if (h->awake) hktest_ok(false, "a heap without slabs says %d units", (int)h->awake);
     }
     hktest_ok(loose && hk_pool_used_units() == 0,
               "an ended thread frees into loose slabs: %zu units", hk_pool_used_units());
@@ -206,6 +206,7 @@ static uint64_t refills;
 
 static void *one_of_a_class(void *arg)
 {
+    hakmem_free(hakmem_malloc(100000));
     last = hakmem_malloc(ODD);
     hakmem_free(hakmem_malloc(48));
     theirs = hk_thread.heap;
@@ -221,12 +222,17 @@ static void kept_bins(struct hk_heap *mine)
     uint64_t before = refills;
     char *first = last;
     hktest_ok(theirs->keeps && theirs->kept[c], "bins outlive their thread");
+    hktest_ok(!theirs->runs && !theirs->may_hold, "the runs that it held do not");
     in_thread(one_of_a_class);
     hktest_ok(refills == before && last != first && theirs->keeps, "the next one begins with them");
+    char *second = last;
+    in_thread(one_of_a_class); /* whose refill leaves some */
+    hktest_ok(theirs->kept[c] != NULL, "the class's bin is not empty now");
     hktest_ok(hk_heap_steal(mine, c) && hk_unit_of(first)->owner == mine->thread->long_id,
               "their slab can be moved all the same");
     hktest_ok(!theirs->kept[c] && theirs->kept[hk_size_class(48)], "what is left of it stays");
     hakmem_free(first);
+    hakmem_free(second);
     hakmem_free(last);
     hk_front_check();
     hakmem_trim(0);

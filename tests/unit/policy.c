@@ -6,6 +6,32 @@
 #include "policy/policy.h"
 #include "hktest.h"
 
+/* Raised by what became free, ended by looks that bring nothing, raised again by more only. */
+static void restless(void)
+{
+    size_t used = 800, least = HK_RESTLESS_UNITS + used / 8;
+    hk_policy_note_dirty(least, used);
+    hktest_ok(!hk_policy_restless(), "a little does not make restless");
+    hk_policy_note_dirty(least + 1, used);
+    hktest_ok(hk_policy_restless(), "a little more does");
+    for (unsigned i = 1; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false, least + 50);
+    hktest_ok(hk_policy_restless(), "one barren look does not end it");
+    hk_policy_looked(HK_BARREN_BYTES, false, least + 50);
+    for (unsigned i = 1; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false, least + 50);
+    hk_policy_looked(0, true, least + 50);
+    for (unsigned i = 1; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false, least + 50);
+    hktest_ok(hk_policy_restless(), "nor do several with a good one, or one cut short, between");
+    hk_policy_looked(0, false, least + 50);
+    hktest_ok(!hk_policy_restless(), "several in a row do");
+    hk_policy_note_dirty(2 * least + 50, used);
+    hktest_ok(!hk_policy_restless(), "what did not go back does not count again");
+    hk_policy_looked(0, false, 10);
+    hk_policy_note_dirty(least + 11, used);
+    hktest_ok(hk_policy_restless(), "unless it went meanwhile");
+    hk_policy_looked(0, false, 0);
+    hktest_ok(hk_policy_restless(), "and the count starts anew");
+}
+
 int main(void)
 {
     bool wake = true, page = true, grows = true;
@@ -25,19 +51,19 @@ int main(void)
     hktest_ok(wake, "a slab wakes before it is empty, after at least one free");
     hktest_ok(page, "a first refill touches a page, a later one two, or few blocks");
     hktest_ok(grows, "refills grow with the demand, and no further than the slab");
-    struct hk_purge_view v = {100, HK_PURGE_MIN_UNITS, 10000, 10000 - HK_PURGE_EVERY_MS, false};
-    HKTEST(hk_policy_purge_due(&v));
-    v.last_ms++;
-    hktest_ok(!hk_policy_purge_due(&v), "not too often");
-    v.last_ms = 0;
-    v.dirty_units = HK_PURGE_MIN_UNITS - 1;
-    v.used_units = HK_PURGE_MIN_USED_UNITS - 1;
-    hktest_ok(!hk_policy_purge_due(&v), "not for a trifle");
+    HKTEST(hk_policy_look_due(10000, 10000 - HK_PURGE_EVERY_MS, false));
+    hktest_ok(!hk_policy_look_due(10000, 10001 - HK_PURGE_EVERY_MS, false), "not too often");
+    hktest_ok(hk_policy_look_due(10000, 10000 - HK_PURGE_ON_MS, true) &&
+                  !hk_policy_look_due(10000, 10001 - HK_PURGE_ON_MS, true),
+              "soon if the last one was cut short");
+    struct hk_purge_view v = {HK_PURGE_MIN_USED_UNITS - 1, HK_PURGE_MIN_UNITS - 1};
+    hktest_ok(!hk_policy_purge_worth(&v), "not for a trifle");
     v.used_units = 100;
     v.dirty_units = 50;
     uint32_t few = hk_policy_purge_idle_ms(&v);
     v.dirty_units = 500;
     hktest_ok(hk_policy_purge_idle_ms(&v) < few, "sooner when much lies about");
+    restless();
     HKTEST(hk_policy_tail_purge(HK_TAIL_PURGE_MIN, 200 * HK_MIB, HK_GIB));
     hktest_ok(!hk_policy_tail_purge(HK_TAIL_PURGE_MIN - 1, 200 * HK_MIB, HK_GIB),
               "not a page or two");
