@@ -195,9 +195,7 @@ void hk_heap_park(struct hk_thread *t)
     atomic_fetch_add_explicit(&parked_count, 1, memory_order_relaxed);
     hk_lock_release(&heaps_lock);
     hk_heap_let_go(h);
-    if (!left) return;
-    atomic_fetch_add_explicit(&hk_policy_state.parked, left, memory_order_relaxed);
-    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
+    if (left) hk_policy_note_parked(left);
 }
 
 /* Some parked heaps; they stay what they are, though maybe not parked. */

@@ -14,19 +14,29 @@ void hk_policy_hurry(void)
     atomic_store_explicit(&hk_policy_state.now, true, memory_order_relaxed);
 }
 
+void hk_policy_note_parked(size_t units)
+{
+    size_t known = atomic_load_explicit(&hk_policy_state.known_parked, memory_order_relaxed);
+    units += atomic_fetch_add_explicit(&hk_policy_state.parked, units, memory_order_relaxed);
+    if (units > known + HK_AWAKE_UNITS) hk_policy_hurry();
+}
+
+static void lower(_Atomic size_t *known, size_t units, bool set)
+{
+    if (set || units < atomic_load_explicit(known, memory_order_relaxed))
+        atomic_store_explicit(known, units, memory_order_relaxed);
+}
+
 void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
 {
-    size_t there =
-        dirty_units + atomic_exchange_explicit(&hk_policy_state.parked, 0, memory_order_relaxed);
-    size_t known = atomic_load_explicit(&hk_policy_state.known, memory_order_relaxed);
     uint8_t barren = atomic_load_explicit(&hk_policy_state.barren, memory_order_relaxed);
-    if (there < known) atomic_store_explicit(&hk_policy_state.known, there, memory_order_relaxed);
-    if (!atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed)) return;
-    barren = cut || got >= HK_BARREN_BYTES ? 0 : (uint8_t)(barren + 1);
+    size_t parked = atomic_exchange_explicit(&hk_policy_state.parked, 0, memory_order_relaxed);
+    barren = cut || got >= HK_BARREN_BYTES ? 0 : (uint8_t)(barren + (barren < UINT8_MAX));
     atomic_store_explicit(&hk_policy_state.barren, barren, memory_order_relaxed);
-    if (barren < HK_BARREN_LOOKS) return;
-    atomic_store_explicit(&hk_policy_state.known, there, memory_order_relaxed);
-    atomic_store_explicit(&hk_policy_state.now, false, memory_order_relaxed);
+    bool over = hk_policy_restless() && barren >= HK_BARREN_LOOKS;
+    lower(&hk_policy_state.known_dirty, dirty_units, over);
+    lower(&hk_policy_state.known_parked, parked, over);
+    if (over) atomic_store_explicit(&hk_policy_state.now, false, memory_order_relaxed);
 }
 
 bool hk_policy_purge_worth(const struct hk_purge_view *v)

@@ -92,8 +92,9 @@ HK_INLINE size_t hk_policy_mapped_least(size_t least, size_t freed)
 #define HK_RUN_HOLDERS     16u
 /* This much free resident memory beside an eighth of what is used makes the process restless. */
 #define HK_RESTLESS_UNITS ((size_t)(2 * HK_MIB / HK_UNIT_BYTES))
-/* So does a heap with this much more memory in slabs with room than the last time. */
-#define HK_AWAKE_UNITS ((int32_t)(16 * HK_MIB / HK_UNIT_BYTES))
+/* So does this much more memory in slabs with room, of a heap or left by threads, than last time.
+ */
+#define HK_AWAKE_UNITS ((int)(16 * HK_MIB / HK_UNIT_BYTES))
 /* Blocks that a refill brings then; to a thread that does little: it must come by again soon. */
 #define HK_RESTLESS_BLOCKS 256u
 #define HK_LULL_BLOCKS     16u
@@ -112,7 +113,8 @@ struct hk_restless {
     _Atomic bool now;
     _Atomic uint8_t barren;
     _Atomic size_t parked; /* units of slabs with room that threads left since the last look */
-    _Atomic size_t known;  /* dirty and parked ones that bring nothing: in use, or refused */
+    /* Of both, what brings nothing: it is in use, or refused. */
+    _Atomic size_t known_dirty, known_parked;
 };
 extern HK_HIDDEN struct hk_restless hk_policy_state;
 HK_INLINE bool hk_policy_restless(void)
@@ -123,11 +125,11 @@ void hk_policy_hurry(void);
 /* Units became free. */
 HK_INLINE void hk_policy_note_dirty(size_t dirty_units, size_t used_units)
 {
-    size_t known = atomic_load_explicit(&hk_policy_state.known, memory_order_relaxed);
-    size_t parked = atomic_load_explicit(&hk_policy_state.parked, memory_order_relaxed);
-    if (HK_UNLIKELY(dirty_units + parked > known + HK_RESTLESS_UNITS + used_units / 8))
-        hk_policy_hurry();
+    size_t known = atomic_load_explicit(&hk_policy_state.known_dirty, memory_order_relaxed);
+    if (HK_UNLIKELY(dirty_units > known + HK_RESTLESS_UNITS + used_units / 8)) hk_policy_hurry();
 }
+/* A thread that ended left slabs with room, of so many units. */
+void hk_policy_note_parked(size_t units);
 /* A look at all that lies about ended, with so many bytes given back and so many units left. */
 void hk_policy_looked(size_t got, bool cut, size_t dirty_units);
 

@@ -165,10 +165,11 @@ HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void 
  * Only some of u's list, so that the class's next slow path is not far. False if it is not that
  * long: in a child of fork a count may have lost a block that a free was listing.
  */
-static HK_COLD bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned c)
+static HK_COLD bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned c, uint32_t have)
 {
     char *list = u->free, *last = list;
     uint32_t give = h->lull ? HK_LULL_BLOCKS : HK_RESTLESS_BLOCKS;
+    if (have <= give) return false;
     for (uint32_t n = 1; last && n < give; n++) last = *(void **)last;
     if (!last || !*(void **)last) return false;
     h->handed[c] += give;
@@ -186,7 +187,7 @@ HK_INLINE void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
     h->thread->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
     h->refills++;
     uint32_t have = u->linked - u->needed;
-    if (hk_policy_restless() && have > HK_LULL_BLOCKS && give_some(h, u, c)) return;
+    if (hk_policy_restless() && give_some(h, u, c, have)) return;
     if (u->linked < u->blocks) {
         /* Churn is no demand: what is on the list will do, and its pages are warm. */
         uint32_t want = hk_policy_refill(u->blocks / hk_class_units(c), h->short_refills[c]);

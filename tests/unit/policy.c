@@ -30,6 +30,16 @@ static void restless(void)
     hktest_ok(hk_policy_restless(), "unless it went meanwhile");
     hk_policy_looked(0, false, 0);
     hktest_ok(hk_policy_restless(), "and the count starts anew");
+    for (unsigned i = 0; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false, 0);
+    hk_policy_note_parked(HK_AWAKE_UNITS / 2);
+    hktest_ok(!hk_policy_restless(), "one thread leaves little");
+    hk_policy_note_parked(HK_AWAKE_UNITS / 2 + 1);
+    hktest_ok(hk_policy_restless(), "several leave much");
+    for (unsigned i = 1; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false, 0);
+    hk_policy_note_parked(HK_AWAKE_UNITS);
+    hk_policy_looked(0, false, 0);
+    hk_policy_note_parked(2 * HK_AWAKE_UNITS);
+    hktest_ok(!hk_policy_restless(), "as much again and again is known");
 }
 
 int main(void)
