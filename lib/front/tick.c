@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: what goes back to the kernel, and when: looks at what lies about, which slow paths pace,
- * and trims. Why: no thread of the library's own looks after idle memory, so those who come by
- * must, and must not feel it: mostly a tick is a look at the clock. Each thread looks into its own
- * heap; one of them at a time into those without a thread, and at the pool.
- *
+ * What: what goes back to the kernel, and when: looks at what lies about, paced by slow paths.
+ * Why: no thread of the library's own looks after idle memory, so those who come by must, and must
+ *   not feel it: mostly a tick is a look at the clock. Each thread looks into its own heap; one of
+ *   them at a time into those without a thread, and at the pool.
  * Threads: all. No lock is held over the kernel's work.
  */
 #include "core/pool.h"
@@ -19,8 +18,7 @@ static _Atomic size_t own_got;                 /* by threads from their own heap
 
 enum how { GO_ON, ANEW, ALL }; /* what the last look left · what is idle now · all there is */
 
-/* The calling thread comes by, with its own heap: in no slab operation, ticks come after or before
- * them. */
+/* The calling thread's heap: in no slab operation, ticks come after or before them. */
 static void look_at_own(struct hk_heap *h, uint64_t now)
 {
     uint32_t blocks = HK_PURGE_BLOCKS;

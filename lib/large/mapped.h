@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: blocks in mappings of their own, outside the heap: those that grew where they could not.
- * Why: the kernel moves such a mapping by its page tables, so a growing vector is
- *   copied once at most, and its old place is hardly ever resident beside the new one. As glibc
- * does for its big blocks. Moving pages within the heap's mapping instead: see doc/graveyard.md.
+ * Why: the kernel moves such a mapping by its page tables, so a growing vector is copied once at
+ *   most, and its old place is hardly ever resident beside the new one. As glibc does for its big
+ *   blocks. Moving pages within the heap's mapping instead: see doc/graveyard.md.
  * Owns: the table of such blocks.
+ *
  * Invariants: M1 an entry's address is there exactly while the block is live. M2 it leaves the
- * table before the kernel can hand the address to another thread. Threads: all, without a lock;
- * nothing here can be torn by a fork.
+ * table before the kernel can hand the address to another thread.
+ *
+ * Threads: all, without a lock. Fork: the table is whole at any instant; but a block that another
+ *   thread is resizing at that instant is known to the child neither here nor there.
  */
 #ifndef HK_LARGE_MAPPED_H
 #define HK_LARGE_MAPPED_H

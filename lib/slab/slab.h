@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: slabs: blocks of one class in one unit, or in eight, free lists, take-over by a bin, life
- * and death. Why: malloc must touch no metadata: a refill takes a slab's whole free list into the
- * bin, and frees gather in the slab until the next take-over.
+ *   and death.
+ *
+ * Why: malloc must touch no metadata: a refill takes a slab's whole free list into the bin, and
+ *   frees gather in the slab until the next take-over.
  *
  * Invariants: S1 conservation: blocks = unlinked + free list + out, where unlinked counts fresh
- *   ones and those in holes, out live blocks, those in a bin and those under way from other
- * threads. S2 awake: on its class queue, needed = out. S3 asleep: all blocks linked, list taken;
- * needed counts to the wake-up, left is out then. S4 a slab goes back to the pool only when out =
- * 0. S5 a slab that falls asleep may be let loose: no heap's, until the first free into it.
+ * ones and those in holes, out live blocks, those in a bin and those under way from other threads.
+ *   S2 awake: on its class queue, needed = out. S3 asleep: all blocks linked, list taken; needed
+ *   counts to the wake-up, left is out then. S4 a slab goes back to the pool only when out = 0.
+ *   S5 a slab that falls asleep may be let loose: no heap's, until the first free into it.
  *
  * Ordering: C1 a slab is let loose by a release store and claimed by a compare-exchange with
  *   acquire: the claimer sees all that the last owner did. Nobody touches a loose slab.

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: a signal handler forks, wherever in malloc the signal came; the child returns from it, goes
- * on in the interrupted call, works on and checks its blocks. Why: POSIX let handlers fork for
- * decades, and programs do. The interrupted thread may hold any lock of ours: it must find it held
- * and its data whole in the child.
+ * What: a signal handler forks, wherever in malloc the signal came; the child returns from
+ * it, goes on in the interrupted call, works on and checks its blocks.
+ *
+ * Why: POSIX let handlers fork for decades, and programs do. The interrupted thread may hold
+ * any lock of ours: it must find it held and its data whole in the child.
  */
 #include "support.h"
 

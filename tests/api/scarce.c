@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: memory that is there must be found: while another thread returns some of it to the kernel,
- * when the kernel maps nothing more, in a child forked meanwhile. Why:
- * each of these once failed an allocation, or lost memory for good, with plenty of it free.
+ * What: memory that is there must be found: while another thread returns some of it to the
+ * kernel, when the kernel maps nothing more, in a child forked meanwhile.
+ *
+ * Why: each of these once failed an allocation, or lost memory for good, with plenty of it
+ * free.
  */
 #include <malloc.h>
 #include <pthread.h>

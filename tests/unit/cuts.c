@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: free goes instruction by instruction, and after each the slab's record is looked at: a
- * block is never on the list before it is counted. Why: free has no flag that tells a fork that it
- * is under way; a child may see it cut anywhere. The compiler may reorder what the source says, so
- * only machine code can be asked: here that of the unit tests' library, built with the same flags.
+ * block is never on the list before it is counted.
+ *
+ * Why: free has no flag that tells a fork that it is under way; a child may see it cut anywhere.
+ * The compiler may reorder what the source says, so only machine code can be asked: here that of
+ * the unit tests' library, built with the same flags.
  */
 #include <errno.h>
 #include <signal.h>

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: what a child of fork does with locks and heaps: those that the forking thread itself holds
- *   (it forks in a signal handler inside malloc) stay as they are, those of others are freed,
- * parked or written off. Why: by chance it happens once in millions of forks; here for certain.
+ * What: what a child of fork does with locks and heaps: those that the forking thread itself
+ * holds (it forks in a signal handler inside malloc) stay as they are, those of others are
+ * freed, parked or written off.
+ *
+ * Why: by chance it happens once in millions of forks; here for certain.
  */
 #include <pthread.h>
 #include <sys/wait.h>
