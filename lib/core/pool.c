@@ -105,7 +105,7 @@ static bool beyond_limit(size_t more, size_t dirty)
 }
 
 enum landed { REFUSED, CLEAN, UNTRIED };
-static void put_back(struct range r, enum landed how);
+static void put_back(struct range r, enum landed how, uint32_t now);
 
 /* *refused: it is not for want of free units that this is NULL. */
 static void *take_within(size_t units, size_t align_units, bool *clean, bool *refused)
@@ -114,7 +114,7 @@ static void *take_within(size_t units, size_t align_units, bool *clean, bool *re
     if (*refused) return NULL;
     void *p = take(units, align_units, clean);
     if (!p || !beyond_limit(0, hk_pool_dirty_units())) return p;
-    put_back((struct range){p, units}, *clean ? CLEAN : UNTRIED); /* a purge must come first */
+    put_back((struct range){p, units}, *clean ? CLEAN : UNTRIED, 0); /* a purge must come first */
     *refused = true;
     return NULL;
 }
@@ -336,12 +336,13 @@ static struct range take_dirty(size_t *i, size_t keep, uint32_t now, uint32_t id
     return (struct range){NULL, 0};
 }
 
-static void put_back(struct range r, enum landed how)
+/* now: of a refusal. */
+static void put_back(struct range r, enum landed how, uint32_t now)
 {
     size_t i = hk_chunk_index(r.p), left = r.units;
     unsigned at = (unsigned)((uintptr_t)r.p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
     uint32_t stamp = hk_chunk_at(i)->freed_ms;
-    if (how == REFUSED) stamp = (uint32_t)hk_sys_now_ms() + REFUSED_MS;
+    if (how == REFUSED) stamp = now + REFUSED_MS;
     for (; left; i++, at = 0) {
         unsigned n = left < HK_CHUNK_UNITS - at ? (unsigned)left : HK_CHUNK_UNITS - at;
         if (how == CLEAN) hk_chunk_at(i)->dirty &= ~(hk_low_mask32(n) << at);
@@ -390,9 +391,10 @@ static size_t land(bool last, unsigned *refusals)
         if (done) bytes += units * HK_UNIT_BYTES;
         *refusals += !done;
     }
+    uint32_t now = (uint32_t)hk_sys_now_ms(); /* not under the lock: it may be a system call */
     hk_lock_acquire(&pool_lock);
     for (uint32_t k = 0; k < flight.ranges; k++)
-        put_back(flight.range[k], clean >> k & 1 ? CLEAN : REFUSED);
+        put_back(flight.range[k], clean >> k & 1 ? CLEAN : REFUSED, now);
     flight.ranges = 0;
     if (last || *refusals >= REFUSALS) flight.open = false;
     hk_lock_release(&pool_lock);
@@ -436,7 +438,7 @@ void hk_pool_fork_child(void)
 {
     if (!hk_lock_reset(&pool_lock)) {
         if (!flight.open || flight.by == hk_lock_me()) return;
-        for (uint32_t k = 0; k < flight.ranges; k++) put_back(flight.range[k], UNTRIED);
+        for (uint32_t k = 0; k < flight.ranges; k++) put_back(flight.range[k], UNTRIED, 0);
         flight.ranges = 0;
         flight.open = false;
         return;

@@ -29,7 +29,6 @@ struct slot {
 
 static _Atomic(struct slot *) table;
 static _Atomic size_t blocks, idle, least = HK_MAPPED_LEAST;
-static _Atomic uint64_t resized;
 
 static struct slot *get_table(void)
 {
@@ -193,7 +192,6 @@ void *hk_mapped_resize(void *p, size_t n)
     empty(s);
     insert(q, bytes, 0);
     if (bytes < have) hk_pool_outside_shrink(have - bytes);
-    atomic_fetch_add_explicit(&resized, 1, memory_order_relaxed);
     return q;
 }
 
@@ -202,5 +200,4 @@ void hk_mapped_read_stats(struct hk_mapped_stats *out)
     size_t all = atomic_load_explicit(&blocks, memory_order_relaxed);
     size_t dead = atomic_load_explicit(&idle, memory_order_relaxed);
     out->blocks = all > dead ? all - dead : 0;
-    out->resized = atomic_load_explicit(&resized, memory_order_relaxed);
 }

@@ -33,7 +33,6 @@ size_t hk_mapped_trim(void);
 
 struct hk_mapped_stats {
     size_t blocks; /* live; the pool counts their bytes */
-    uint64_t resized;
 };
 void hk_mapped_read_stats(struct hk_mapped_stats *out);
 

@@ -41,5 +41,6 @@ each "madvise unknown" madvise EINVAL 1+ 2+2
 each "madvise busy" madvise EAGAIN 1+ 3+2
 each "munmap refused" munmap ENOMEM 1+ 2+ 3+
 each "mremap refused" mremap ENOMEM 1 1+ 3+2
+each "mremap over a border" mremap EFAULT 1 1+ 2+2 2+3
 each "mprotect refused" mprotect ENOMEM 6+ 8+
 finish
