@@ -43,7 +43,7 @@ HK_EXPORT struct mallinfo2 mallinfo2(void)
     struct hk_large_stats l;
     hk_pool_read_stats(&p);
     struct hk_mapped_stats m;
-    hk_large_read_stats(&l);
+    hk_heap_large_stats(&l);
     hk_mapped_read_stats(&m);
     size_t used = p.used_bytes > l.tail_bytes ? p.used_bytes - l.tail_bytes : 0;
     return (struct mallinfo2){

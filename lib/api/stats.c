@@ -59,7 +59,7 @@ HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
         return -1;
     }
     hk_pool_read_stats(&pool);
-    hk_large_read_stats(&large);
+    hk_heap_large_stats(&large);
     hk_mapped_read_stats(&mapped);
     add_heaps(&s);
     s.mapped_blocks = mapped.blocks;

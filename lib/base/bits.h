@@ -56,10 +56,15 @@ HK_INLINE uint32_t hk_runs32(uint32_t w, unsigned n)
 /* Length of the longest run of set bits. */
 HK_INLINE unsigned hk_longest_run32(uint32_t w)
 {
-    unsigned n = 0;
-    while (w) {
-        w &= w >> 1;
-        n++;
+    uint32_t r[5], more; /* r[k]: where runs of 2^k begin */
+    unsigned k = 0;
+    if (w == 0 || w == UINT32_MAX) return w ? 32 : 0;
+    for (r[0] = w; k < 4 && (more = r[k] & r[k] >> (1u << k)) != 0;) r[++k] = more;
+    unsigned n = 1u << k;
+    for (w = r[k]; k-- > 0;) {
+        if ((more = w & r[k] >> n) == 0) continue;
+        w = more;
+        n += 1u << k;
     }
     return n;
 }

@@ -49,9 +49,9 @@ static int find_units(const struct hk_chunk *c, unsigned n, unsigned align)
                     : align == 8  ? 0x01010101u
                     : align == 16 ? 0x00010001u
                                   : 1u;
-    uint32_t fits = hk_runs32(~c->used, n) & grid;
-    uint32_t warm = fits ? hk_runs32(~c->used & c->dirty, n) & grid : 0;
+    uint32_t warm = hk_runs32(~c->used & c->dirty, n) & grid;
     if (warm) return __builtin_ctz(warm);
+    uint32_t fits = hk_runs32(~c->used, n) & grid;
     return fits ? __builtin_ctz(fits) : -1;
 }
 
@@ -62,7 +62,7 @@ struct hk_chunk *hk_filler_find(unsigned n, unsigned align, unsigned *at)
         struct hk_chunk *best = NULL;
         int best_used = -1, look = LOOK;
         for (struct hk_chunk *c = bin[span]; c && look > 0; c = c->next, look--) {
-            int used = __builtin_popcount(c->used);
+            int used = c->taken;
             if (used < best_used || (used == best_used && c->index > best->index)) continue;
             int place = find_units(c, n, align);
             if (place < 0) continue;

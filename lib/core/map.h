@@ -66,6 +66,7 @@ struct hk_chunk {
     uint32_t run;         /* free run: its length, at the first and the last chunk */
     uint32_t freed_ms;    /* clock at the last free into it, wraps */
     uint8_t state, span;  /* enum hk_chunk_state · longest free run of units, as binned */
+    uint8_t taken;        /* bits set in used */
     struct hk_chunk *next, *prev;
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line");

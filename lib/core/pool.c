@@ -12,9 +12,10 @@
 #include "os/sys.h"
 
 static struct hk_lock pool_lock = HK_LOCK_INIT(HK_RANK_POOL);
-static _Atomic size_t used_units, dirty_units; /* written under the lock */
+_Atomic size_t hk_pool_used, hk_pool_dirty;
 static _Atomic size_t outside_bytes;           /* of blocks that are not the pool's */
 static _Atomic size_t limit_units = SIZE_MAX;
+static _Atomic uint32_t clock_ms; /* as last told: stamps what is freed */
 
 #define RANGE_CHUNKS 32 /* 64 MiB a call: others must find memory meanwhile */
 
@@ -45,16 +46,24 @@ static void add(_Atomic size_t *v, size_t n)
                           memory_order_relaxed);
 }
 
+/* Dirty ones of the n units in m: mostly all or none, and counting bits is a call without popcnt. */
+static size_t dirty_in(const struct hk_chunk *c, uint32_t m, unsigned n)
+{
+    uint32_t dirty = c->dirty & m;
+    return dirty == m ? n : dirty ? (size_t)__builtin_popcount(dirty) : 0;
+}
+
 /* Units [at, at + n) of c go out; true if they all read as zero. */
 static bool take_units(struct hk_chunk *c, unsigned at, unsigned n)
 {
     uint32_t m = hk_low_mask32(n) << at;
     HK_CHECK((c->used & m) == 0, hk_chunk_addr(c->index));
-    unsigned dirty = (unsigned)__builtin_popcount(c->dirty & m);
+    size_t dirty = dirty_in(c, m, n);
     c->used |= m;
     c->dirty |= m;
-    add(&used_units, n);
-    add(&dirty_units, -(size_t)dirty);
+    c->taken = (uint8_t)(c->taken + n);
+    add(&hk_pool_used, n);
+    add(&hk_pool_dirty, -dirty);
     hk_filler_file(c);
     return dirty == 0;
 }
@@ -161,9 +170,10 @@ static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now)
     uint32_t m = hk_low_mask32(n) << at;
     HK_CHECK((c->used & m) == m, hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES);
     c->used &= ~m;
+    c->taken = (uint8_t)(c->taken - n);
     c->freed_ms = now;
-    add(&used_units, -(size_t)n);
-    add(&dirty_units, (size_t)__builtin_popcount(c->dirty & m));
+    add(&hk_pool_used, -(size_t)n);
+    add(&hk_pool_dirty, dirty_in(c, m, n));
     if (c->used) {
         hk_filler_file(c);
         return false;
@@ -188,9 +198,14 @@ static void put(char *p, size_t units, uint32_t now)
     if (empty) hk_runs_put(empty_from, empty);
 }
 
+void hk_pool_clock(uint64_t now_ms)
+{
+    atomic_store_explicit(&clock_ms, (uint32_t)now_ms, memory_order_relaxed);
+}
+
 void hk_pool_free(void *p, size_t units)
 {
-    uint32_t now = (uint32_t)hk_sys_now_ms();
+    uint32_t now = atomic_load_explicit(&clock_ms, memory_order_relaxed);
     hk_lock_acquire(&pool_lock);
     put(p, units, now);
     hk_lock_release(&pool_lock);
@@ -273,16 +288,6 @@ bool hk_pool_outside_grow(size_t bytes)
 void hk_pool_outside_shrink(size_t bytes)
 {
     atomic_fetch_sub_explicit(&outside_bytes, bytes, memory_order_relaxed);
-}
-
-size_t hk_pool_dirty_units(void)
-{
-    return atomic_load_explicit(&dirty_units, memory_order_relaxed);
-}
-
-size_t hk_pool_used_units(void)
-{
-    return atomic_load_explicit(&used_units, memory_order_relaxed);
 }
 
 /* ---- purge: units are taken like an allocation while the kernel works on them ---- */
@@ -448,8 +453,8 @@ void hk_pool_fork_child(void)
     hk_runs_forget();
     hk_filler_forget();
     for (size_t i = 0; i < hk_map_chunks(); i++) hk_chunk_at(i)->state = HK_CHUNK_LOST;
-    atomic_store_explicit(&dirty_units, 0, memory_order_relaxed);
-    atomic_store_explicit(&used_units, 0, memory_order_relaxed);
+    atomic_store_explicit(&hk_pool_dirty, 0, memory_order_relaxed);
+    atomic_store_explicit(&hk_pool_used, 0, memory_order_relaxed);
 }
 
 size_t hk_pool_check(void)
@@ -468,7 +473,8 @@ size_t hk_pool_check(void)
             c->state == HK_CHUNK_FREE && i > 0 && hk_chunk_at(i - 1)->state == HK_CHUNK_FREE;
         HK_CHECK(c->state != HK_CHUNK_FREE || twin || hk_chunk_at(i + c->run - 1)->run == c->run,
                  c);
-        used += (size_t)__builtin_popcount(c->used);
+        used += c->taken;
+        HK_CHECK(c->taken == __builtin_popcount(c->used), c);
         dirty += (size_t)__builtin_popcount(~c->used & c->dirty);
     }
     HK_CHECK(used == hk_pool_used_units(), NULL);

@@ -19,6 +19,8 @@
  * that all of it reads as zero. NULL when the kernel gives no more, or the limit is reached.
  */
 void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
+/* What time it is: whoever looks at the clock tells, as freeing does not look. */
+void hk_pool_clock(uint64_t now_ms);
 /* Give back units [p, p + units): a whole run, or a part of one. */
 void hk_pool_free(void *p, size_t units);
 /*
@@ -51,9 +53,17 @@ struct hk_pool_stats {
     uint64_t purged_bytes, purges, refused;
 };
 void hk_pool_read_stats(struct hk_pool_stats *out);
-/* Free units that are probably resident; a hint, read without the lock. */
-size_t hk_pool_dirty_units(void);
-size_t hk_pool_used_units(void);
+/* Units that are out, and free ones that are probably resident: written under the lock. */
+extern HK_HIDDEN _Atomic size_t hk_pool_used, hk_pool_dirty;
+HK_INLINE size_t hk_pool_used_units(void)
+{
+    return atomic_load_explicit(&hk_pool_used, memory_order_relaxed);
+}
+
+HK_INLINE size_t hk_pool_dirty_units(void)
+{
+    return atomic_load_explicit(&hk_pool_dirty, memory_order_relaxed);
+}
 
 void hk_pool_fork_prepare(void);
 /* In the child: a pool caught mid-update is written off (its free memory leaks), never reused. */

@@ -51,7 +51,7 @@ void hk_runs_put(size_t first, size_t n)
         struct hk_chunk *c = hk_chunk_at(i);
         HK_ASSERT(c->state != HK_CHUNK_FREE);
         c->state = HK_CHUNK_FREE;
-        c->used = 0;
+        c->used = c->taken = 0;
         c->run = 0;
     }
     if (first > 0) {

@@ -7,6 +7,8 @@
 #ifndef HK_FRONT_FRONT_H
 #define HK_FRONT_FRONT_H
 
+#include "large/large.h"
+#include "policy/policy.h"
 #include "slab/heap.h"
 
 /* A block of at least n bytes; NULL without memory or for n > PTRDIFF_MAX. */
@@ -35,6 +37,8 @@ void hk_thread_born(struct hk_thread *t);
 bool hk_heap_steal(struct hk_heap *h, unsigned c);
 /* First heap of all; follow next_all. */
 struct hk_heap *hk_heap_first(void);
+/* What all threads did with large blocks. */
+void hk_heap_large_stats(struct hk_large_stats *out);
 /* Move h from PARKED to BUSY; true: the caller holds it, until hk_heap_let_go. */
 bool hk_heap_seize(struct hk_heap *h);
 void hk_heap_let_go(struct hk_heap *h);
@@ -81,6 +85,12 @@ void hk_runs_drop(struct hk_heap *h, bool idle_only);
 size_t hk_front_trim(size_t keep);
 /* Look at the clock and purge idle memory if due; from slow paths. */
 void hk_front_tick(void);
+/* The same now and then, for a thread with a heap: oftener while much lies about. */
+HK_INLINE void hk_front_pace(struct hk_heap *h)
+{
+    if (HK_UNLIKELY(++h->visits % HK_TICK_REFILLS == 0 || (h->lull && hk_policy_restless())))
+        hk_front_tick();
+}
 
 void hk_front_fork_prepare(void);
 void hk_front_fork_child(void);

@@ -37,6 +37,13 @@ struct hk_heap *hk_heap_first(void)
     return atomic_load_explicit(&all, memory_order_acquire);
 }
 
+void hk_heap_large_stats(struct hk_large_stats *out)
+{
+    *out = (struct hk_large_stats){0};
+    hk_large_add_stats(out, NULL);
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) hk_large_add_stats(out, h);
+}
+
 /* Metadata, or a unit of the heap when the kernel maps nothing any more; zeroed. */
 static void *meta_or_unit(size_t bytes)
 {

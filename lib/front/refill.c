@@ -34,7 +34,7 @@ HK_INLINE bool refill(struct hk_thread *t, unsigned c)
     }
     if (!got) got = hk_slab_refill_own(h, c) || refill_from_others(t, c);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
-    if (HK_UNLIKELY(++h->visits % HK_TICK_REFILLS == 0) || hk_policy_restless()) hk_front_tick();
+    hk_front_pace(h);
     return got;
 }
 
@@ -72,18 +72,17 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
     hk_fork_courtesy();
     struct hk_heap *h = hk_thread.heap;
-    if (h && h->runs && align <= HK_UNIT_BYTES) {
-        struct hk_unit *u = hk_runs_reuse(h, hk_bytes_to_units(n));
-        if (u) {
-            if (++h->visits % HK_TICK_REFILLS == 0 || hk_policy_restless()) hk_front_tick();
-            return hk_large_revive(u, n, zero);
-        }
+    if (HK_LIKELY(h != NULL && n < HK_CHUNK_BYTES)) {
+        hk_front_pace(h);
+        struct hk_unit *u = align <= HK_UNIT_BYTES ? hk_runs_reuse(h, hk_bytes_to_units(n)) : NULL;
+        if (u) return hk_large_revive(h, u, n, zero);
+    } else {
+        hk_front_tick();
     }
-    hk_front_tick();
-    void *p = hk_large_alloc(n, align, zero);
+    void *p = hk_large_alloc(h, n, align, zero);
     if (HK_UNLIKELY(!p)) {
         hk_front_trim(0);
-        p = hk_large_alloc(n, align, zero);
+        p = hk_large_alloc(h, n, align, zero);
     }
     return p;
 }

@@ -39,9 +39,12 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
     if (HK_UNLIKELY(p != hk_unit_addr(u))) hk_die("free of an invalid pointer", p);
     hk_fork_courtesy();
     struct hk_thread *t = &hk_thread;
-    bool kept = (HK_LIKELY(t->heap != NULL) || hk_heap_attach(t)) && hk_runs_keep(t->heap, u);
-    if (!kept) hk_large_free(u, p);
-    if (!kept || hk_policy_restless()) hk_front_tick();
+    bool big = u->run_units >= HK_CHUNK_UNITS, heap = HK_LIKELY(t->heap != NULL) || hk_heap_attach(t);
+    if (!heap || !hk_runs_keep(t->heap, u)) hk_large_free(t->heap, u, p);
+    if (big || !heap)
+        hk_front_tick();
+    else
+        hk_front_pace(t->heap);
 }
 
 static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
@@ -103,9 +106,9 @@ static void *resize_run(struct hk_unit *u, void *p, size_t n, size_t *have)
     hk_fork_courtesy();
     hk_front_tick();
     if (n <= HK_MID_MAX || n > HK_MAX_REQUEST) return NULL;
-    if (hk_large_resize(u, p, n)) return p;
+    if (hk_large_resize(hk_thread.heap, u, p, n)) return p;
     void *q = n > *have ? hk_mapped_copy(p, *have, n) : NULL;
-    if (q) hk_large_free(u, p);
+    if (q) hk_large_free(hk_thread.heap, u, p);
     return q;
 }
 

@@ -88,7 +88,9 @@ void hk_front_tick(void)
 {
     struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
     if (!hk_policy_purge_worth(&v) && !hk_policy_restless()) return;
-    uint64_t now = hk_sys_now_ms(), last = atomic_load_explicit(&last_ms, memory_order_relaxed);
+    uint64_t now = hk_sys_now_ms();
+    hk_pool_clock(now);
+    uint64_t last = atomic_load_explicit(&last_ms, memory_order_relaxed);
     if (hk_thread.heap) look_at_own(hk_thread.heap, now);
     if (!hk_policy_look_due(now, last, atomic_load_explicit(&cut, memory_order_relaxed))) return;
     if (!atomic_compare_exchange_strong_explicit(&last_ms, &last, now, memory_order_relaxed,

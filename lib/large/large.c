@@ -11,12 +11,22 @@
 #include "os/sys.h"
 #include "policy/policy.h"
 
-static _Atomic uint64_t large_allocs, big_allocs, frees, resized;
-static _Atomic size_t tail_bytes, dirty_tail_bytes;
+static struct hk_large_counts nobodys; /* of threads without a heap */
+static _Atomic size_t dirty_tails;     /* of all, as told */
 
-static void bump(_Atomic uint64_t *v)
+static struct hk_large_counts *counts(struct hk_heap *h)
 {
-    atomic_fetch_add_explicit(v, 1, memory_order_relaxed);
+    return h ? &h->large : &nobodys;
+}
+
+/* A heap's counts are written by who holds it only, so no locked instruction is needed. */
+static void bump(struct hk_heap *h, _Atomic uint64_t *v)
+{
+    if (HK_LIKELY(h != NULL))
+        atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + 1,
+                              memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(v, 1, memory_order_relaxed);
 }
 
 static size_t resident_tail(const struct hk_unit *u)
@@ -24,55 +34,72 @@ static size_t resident_tail(const struct hk_unit *u)
     return u->clean ? 0 : u->left;
 }
 
+/* Wrapping sums: what is freed here may have been counted elsewhere. */
+static void count_tail(struct hk_heap *h, size_t more, size_t more_dirty)
+{
+    struct hk_large_counts *n = counts(h);
+    if (HK_UNLIKELY(!h)) {
+        atomic_fetch_add_explicit(&n->tail, more, memory_order_relaxed);
+        atomic_fetch_add_explicit(&dirty_tails, more_dirty, memory_order_relaxed);
+        return;
+    }
+    size_t tail = atomic_load_explicit(&n->tail, memory_order_relaxed) + more;
+    size_t untold = atomic_load_explicit(&n->dirty, memory_order_relaxed) + more_dirty;
+    atomic_store_explicit(&n->tail, tail, memory_order_relaxed);
+    if (HK_UNLIKELY(untold + HK_TAIL_TELL > 2 * HK_TAIL_TELL)) {
+        atomic_fetch_add_explicit(&dirty_tails, untold, memory_order_relaxed);
+        untold = 0;
+    }
+    atomic_store_explicit(&n->dirty, untold, memory_order_relaxed);
+}
+
 /*
  * Note how much of the run's last unit lies beyond the n bytes asked for, in whole pages, and
  * whether that part is resident.
  */
-static void set_tail(struct hk_unit *u, size_t n, bool clean)
+static void set_tail(struct hk_heap *h, struct hk_unit *u, size_t n, bool clean)
 {
-    size_t before = resident_tail(u);
+    size_t before = u->left, dirty_before = resident_tail(u);
     size_t tail = hk_large_bytes(u) - n;
     tail &= ~(hk_sys_page_bytes() - 1);
-    atomic_fetch_add_explicit(&tail_bytes, tail - u->left, memory_order_relaxed);
     u->left = (uint32_t)tail;
     u->clean = clean;
-    atomic_fetch_add_explicit(&dirty_tail_bytes, resident_tail(u) - before, memory_order_relaxed);
+    count_tail(h, tail - before, resident_tail(u) - dirty_before);
 }
 
 /* Before the block is handed out: its owner may use all of it, so this is the only moment. */
-static void purge_tail(struct hk_unit *u, char *p, size_t n)
+static void purge_tail(struct hk_heap *h, struct hk_unit *u, char *p, size_t n)
 {
-    size_t sum = atomic_load_explicit(&dirty_tail_bytes, memory_order_relaxed);
+    if (u->left < HK_TAIL_PURGE_MIN) return;
+    size_t sum = atomic_load_explicit(&dirty_tails, memory_order_relaxed);
     size_t used = hk_pool_used_units() << HK_UNIT_SHIFT;
     if (!hk_policy_tail_purge(resident_tail(u), sum, used)) return;
-    if (hk_sys_purge(p + hk_large_bytes(u) - u->left, u->left)) set_tail(u, n, true);
+    if (hk_sys_purge(p + hk_large_bytes(u) - u->left, u->left)) set_tail(h, u, n, true);
 }
 
-void hk_large_retire(struct hk_unit *u)
+void hk_large_retire(struct hk_heap *h, struct hk_unit *u)
 {
-    atomic_fetch_sub_explicit(&tail_bytes, u->left, memory_order_relaxed);
-    atomic_fetch_sub_explicit(&dirty_tail_bytes, resident_tail(u), memory_order_relaxed);
+    count_tail(h, -(size_t)u->left, -resident_tail(u));
     atomic_store_explicit(&u->owner, HK_OWNER_NONE, memory_order_relaxed);
-    bump(&frees);
+    bump(h, &counts(h)->frees);
 }
 
-void *hk_large_revive(struct hk_unit *u, size_t n, bool zero)
+void *hk_large_revive(struct hk_heap *h, struct hk_unit *u, size_t n, bool zero)
 {
     char *p = hk_unit_addr(u);
     size_t tail = u->left;
     bool clean = u->clean;
+    size_t now = (hk_large_bytes(u) - n) & ~(hk_sys_page_bytes() - 1);
     u->left = 0;
-    set_tail(u, n, false);
-    if (clean && u->left <= tail)
-        set_tail(u, n, true); /* as it was */
-    else
-        purge_tail(u, p, n);
+    clean = clean && now <= tail; /* as it was */
+    set_tail(h, u, n, clean);
+    if (!clean) purge_tail(h, u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
-    bump(&large_allocs);
+    bump(h, &counts(h)->allocs);
     return zero ? memset(p, 0, n) : p;
 }
 
-void *hk_large_alloc(size_t n, size_t align, bool zero)
+void *hk_large_alloc(struct hk_heap *h, size_t n, size_t align, bool zero)
 {
     bool clean;
     size_t units = hk_bytes_to_units(n ? n : 1);
@@ -83,41 +110,42 @@ void *hk_large_alloc(size_t n, size_t align, bool zero)
     struct hk_unit *u = hk_unit_of(p);
     u->run_units = (uint32_t)units;
     u->left = 0;
-    set_tail(u, n, clean);
-    if (!clean) purge_tail(u, p, n);
+    set_tail(h, u, n, clean);
+    if (!clean) purge_tail(h, u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
-    bump(n < HK_CHUNK_BYTES ? &large_allocs : &big_allocs);
+    bump(h, n < HK_CHUNK_BYTES ? &counts(h)->allocs : &counts(h)->big);
     if (zero && !clean && (n < HK_CLEAR_BY_PURGE || !hk_sys_purge(p, units << HK_UNIT_SHIFT)))
         memset(p, 0, n);
     return p;
 }
 
-void hk_large_free(struct hk_unit *u, void *p)
+void hk_large_free(struct hk_heap *h, struct hk_unit *u, void *p)
 {
     size_t units = u->run_units;
-    hk_large_retire(u);
+    hk_large_retire(h, u);
     hk_pool_free(p, units);
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
-bool hk_large_resize(struct hk_unit *u, void *p, size_t n)
+bool hk_large_resize(struct hk_heap *h, struct hk_unit *u, void *p, size_t n)
 {
     size_t units = hk_bytes_to_units(n), have = u->run_units;
     bool clean = u->clean && units == have;
     if (units > have && !hk_pool_extend(p, have, units - have, &clean)) return false;
     u->run_units = (uint32_t)units;
-    set_tail(u, n, clean);
+    set_tail(h, u, n, clean);
     if (units == have) return true;
     if (units < have) hk_pool_free((char *)p + units * HK_UNIT_BYTES, have - units);
-    bump(&resized);
+    bump(h, &counts(h)->resized);
     return true;
 }
 
-void hk_large_read_stats(struct hk_large_stats *out)
+void hk_large_add_stats(struct hk_large_stats *to, struct hk_heap *h)
 {
-    out->large_allocs = atomic_load_explicit(&large_allocs, memory_order_relaxed);
-    out->big_allocs = atomic_load_explicit(&big_allocs, memory_order_relaxed);
-    out->frees = atomic_load_explicit(&frees, memory_order_relaxed);
-    out->tail_bytes = atomic_load_explicit(&tail_bytes, memory_order_relaxed);
-    out->resized = atomic_load_explicit(&resized, memory_order_relaxed);
+    struct hk_large_counts *n = counts(h);
+    to->large_allocs += atomic_load_explicit(&n->allocs, memory_order_relaxed);
+    to->big_allocs += atomic_load_explicit(&n->big, memory_order_relaxed);
+    to->frees += atomic_load_explicit(&n->frees, memory_order_relaxed);
+    to->tail_bytes += atomic_load_explicit(&n->tail, memory_order_relaxed);
+    to->resized += atomic_load_explicit(&n->resized, memory_order_relaxed);
 }

@@ -31,15 +31,13 @@ static void count(enum hk_sys_call call)
     atomic_fetch_add_explicit(&hk_sys_count[call], 1, memory_order_relaxed);
 }
 
-size_t hk_sys_page_bytes(void)
+_Atomic size_t hk_sys_page;
+
+size_t hk_sys_page_learn(void)
 {
-    static _Atomic size_t page;
-    size_t p = atomic_load_explicit(&page, memory_order_relaxed);
-    if (HK_UNLIKELY(p == 0)) {
-        p = getauxval(AT_PAGESZ);
-        if (p == 0) p = 4096;
-        atomic_store_explicit(&page, p, memory_order_relaxed);
-    }
+    size_t p = getauxval(AT_PAGESZ);
+    if (p == 0) p = 4096;
+    atomic_store_explicit(&hk_sys_page, p, memory_order_relaxed);
     return p;
 }
 

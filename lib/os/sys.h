@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/attr.h"
+
 enum hk_sys_call {
     HK_SYS_MMAP,
     HK_SYS_MUNMAP,
@@ -27,7 +29,13 @@ extern _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
 extern const char *const hk_sys_name[HK_SYS_CALLS];
 
 /* Page size of the running kernel, bytes. */
-size_t hk_sys_page_bytes(void);
+extern HK_HIDDEN _Atomic size_t hk_sys_page; /* 0: not asked for yet */
+size_t hk_sys_page_learn(void);
+HK_INLINE size_t hk_sys_page_bytes(void)
+{
+    size_t p = atomic_load_explicit(&hk_sys_page, memory_order_relaxed);
+    return HK_LIKELY(p != 0) ? p : hk_sys_page_learn();
+}
 /*
  * Fresh zeroed private memory exactly at `at` (hint may be NULL: anywhere); NULL if refused.
  * hk_sys_map is for the heap: the kernel may refuse more than it could ever give. Records are

@@ -39,16 +39,6 @@ void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
     if (over) atomic_store_explicit(&hk_policy_state.now, false, memory_order_relaxed);
 }
 
-bool hk_policy_purge_worth(const struct hk_purge_view *v)
-{
-    return v->dirty_units >= HK_PURGE_MIN_UNITS || v->used_units >= HK_PURGE_MIN_USED_UNITS;
-}
-
-bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut)
-{
-    return now_ms - last_ms >= (cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS);
-}
-
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v)
 {
     /* More free than used: demand fell for good, or a phase ended. */

@@ -21,7 +21,7 @@
  */
 #define HK_LOOSE_UNITS 16u
 /* Slow paths between two looks at the clock. */
-#define HK_TICK_REFILLS 4u
+#define HK_TICK_REFILLS 8u
 /* Free memory that nobody touched for this long goes back to the kernel. */
 #define HK_PURGE_IDLE_MS 500u
 /* Never look for such memory more often than this. */
@@ -87,16 +87,30 @@ HK_INLINE size_t hk_policy_mapped_least(size_t least, size_t freed)
     return twice > least ? twice : least;
 }
 
-/* Freed runs that a heap may hold for its thread, units in all, and how many heaps may. */
+/*
+ * Freed runs that a heap may hold for its thread, units in all: an eighth of what is used, shared
+ * among those who hold any, between 1 and 4 MiB; and how many heaps may.
+ */
 #define HK_RUN_CACHE_UNITS ((uint32_t)(HK_MIB / HK_UNIT_BYTES))
+#define HK_RUN_CACHE_MOST  (4 * HK_RUN_CACHE_UNITS)
 #define HK_RUN_HOLDERS     16u
+
+HK_INLINE uint32_t hk_policy_run_cap(size_t used_units, uint32_t holders)
+{
+    size_t share = used_units / 8 / (holders ? holders : 1);
+    return share < HK_RUN_CACHE_UNITS  ? HK_RUN_CACHE_UNITS
+           : share > HK_RUN_CACHE_MOST ? HK_RUN_CACHE_MOST
+                                       : (uint32_t)share;
+}
+/* A heap tells all of so many bytes more or less of resident tails of its large blocks. */
+#define HK_TAIL_TELL ((size_t)(256 * HK_KIB))
 /* This much free resident memory beside an eighth of what is used makes the process restless. */
 #define HK_RESTLESS_UNITS ((size_t)(2 * HK_MIB / HK_UNIT_BYTES))
 /* So does this much more memory in slabs with room, of a heap or left by threads, than last time.
  */
 #define HK_AWAKE_UNITS ((int)(16 * HK_MIB / HK_UNIT_BYTES))
 /* Blocks that a refill brings then; to a thread that does little: it must come by again soon. */
-#define HK_RESTLESS_BLOCKS 256u
+#define HK_RESTLESS_BLOCKS 64u
 #define HK_LULL_BLOCKS     16u
 #define HK_LULL_MS         8u /* between two slow paths; the clock goes in steps of 4 */
 /* It ends with so many looks in a row that brought less than a MiB. */
@@ -138,9 +152,17 @@ struct hk_purge_view {
 };
 
 /* Whether a look at the clock is worth it. */
-bool hk_policy_purge_worth(const struct hk_purge_view *v);
+HK_INLINE bool hk_policy_purge_worth(const struct hk_purge_view *v)
+{
+    return v->dirty_units >= HK_PURGE_MIN_UNITS || v->used_units >= HK_PURGE_MIN_USED_UNITS;
+}
+
 /* Whether to look for idle memory now; cut: the last look ended early. */
-bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut);
+HK_INLINE bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut)
+{
+    return now_ms - last_ms >= (cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS);
+}
+
 /* How long memory must have been idle to go: less when much of it lies about. */
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v);
 

@@ -26,7 +26,7 @@ struct hk_thread {
 
 enum hk_heap_state { HK_HEAP_PARKED, HK_HEAP_BUSY, HK_HEAP_ATTACHED, HK_HEAP_LOST };
 
-#define HK_RUN_SLOTS 8u
+#define HK_RUN_SLOTS 32u
 #define HK_OUTBOXES  16u
 #define HK_RINGS     16u
 
@@ -42,6 +42,16 @@ struct hk_outbox {
     struct hk_heap *to;
     void *chain, *last; /* head of the newest segment · tail of the oldest */
     uint32_t bytes;
+};
+
+/*
+ * What a heap's threads did with large blocks; sums over all heaps have a meaning, as a block may
+ * be freed elsewhere. Beside the heaps', one for threads without.
+ */
+struct hk_large_counts {
+    _Atomic uint64_t allocs, big, frees, resized;
+    _Atomic size_t tail;      /* bytes of live runs beyond the last page asked for */
+    _Atomic size_t dirty;     /* the part of them that is resident, since all were told of it */
 };
 
 struct hk_heap {
@@ -67,11 +77,15 @@ struct hk_heap {
     uint64_t look_ms;          /* when its thread had the last look */
     uint64_t tick_ms;          /* and when it came by the clock */
     int32_t awake, awake_seen; /* units in its queues: now, and when the alarm was last raised */
-    /* Runs freed a moment ago, the last one last; whole, dirty, no block. See front/runcache.c. */
+    /* Runs freed a moment ago; whole, dirty, no block. See front/runcache.c. */
     struct hk_unit *run[HK_RUN_SLOTS];
-    uint32_t run_units;    /* their sum */
-    uint8_t runs, run_hit; /* how many · one was used since the last look */
-    uint8_t may_hold;      /* of the few heaps that may hold runs */
+    uint32_t runs;                     /* a bit a slot in use */
+    uint32_t runs_of[HK_CHUNK_UNITS];  /* of so many units: a bit a slot */
+    uint32_t run_units;                /* their sum */
+    uint8_t run_hand;                  /* the slot whose run goes next */
+    uint8_t run_hit;                   /* one was used since the last look */
+    uint8_t may_hold;                  /* of the few heaps that may hold runs */
+    struct hk_large_counts large;
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
     uint32_t seq;    /* birth number, spreads outboxes */
     uint32_t visits; /* of malloc's slow path: pace its clock */

@@ -133,7 +133,7 @@ static void held_runs(void)
     size_t before = hk_pool_used_units();
     for (int i = 0; i < 40; i++) p[i] = memset(hakmem_malloc(100000 + (size_t)i), 1, 100000);
     for (int i = 0; i < 40; i++) hakmem_free(p[i]);
-    hktest_ok(hk_pool_used_units() - before == HK_RUN_SLOTS * 2, "of 40 runs %zu units are held",
+    hktest_ok(hk_pool_used_units() - before == HK_RUN_CACHE_UNITS, "of 40 runs %zu units are held",
               hk_pool_used_units() - before);
     hktest_ok(hk_unit_of(p[39])->owner == HK_OWNER_NONE, "as no block of anybody");
     unsigned char *q = hakmem_calloc(1, 120000);
@@ -162,16 +162,16 @@ int main(void)
     held_runs();
     char *p = hakmem_malloc(100000);
     struct hk_unit *u = hk_unit_of(p);
-    hktest_ok(hk_large_resize(u, p, 120000) && hk_large_bytes(u) >= 120000,
+    hktest_ok(hk_large_resize(hk_thread.heap, u, p, 120000) && hk_large_bytes(u) >= 120000,
               "grows where it stands");
-    hktest_ok(hk_large_resize(u, p, 40000) && hk_large_bytes(u) == HK_UNIT_BYTES,
+    hktest_ok(hk_large_resize(hk_thread.heap, u, p, 40000) && hk_large_bytes(u) == HK_UNIT_BYTES,
               "shrinks where it stands");
     hakmem_free(p);
     hakmem_trim(0);
     hk_pool_check();
     HKTEST(hk_pool_used_units() == 0);
     struct hk_large_stats s;
-    hk_large_read_stats(&s);
+    hk_heap_large_stats(&s);
     hktest_ok(s.tail_bytes == 0 && s.frees == s.large_allocs + s.big_allocs, "the books balance");
     return hktest_done();
 }
