@@ -125,7 +125,41 @@ static HK_COLD void *resize_far(void *p, size_t n, size_t *have)
     return NULL;
 }
 
-void *hk_front_realloc(void *p, size_t n)
+/* The n bytes that two blocks share; have: what the first one has. */
+HK_INLINE void copy_block(char *to, const char *from, size_t n, size_t have)
+{
+    if (n < have || have > 64) {
+        memcpy(to, from, n < have ? n : have);
+        return;
+    }
+    memcpy(to, from, 16); /* have is 16, 32, 48 or 64: without a call */
+    if (have > 16) memcpy(to + 16, from + 16, 16);
+    if (have > 32) memcpy(to + 32, from + 32, 16);
+    if (have > 48) memcpy(to + 48, from + 48, 16);
+}
+
+static HK_NOINLINE void *move_slow(void *p, size_t n, size_t have)
+{
+    void *q = hk_front_alloc(n);
+    if (!q) return n <= have ? p : NULL; /* without memory a shrink stays where it is */
+    copy_block(q, p, n, have);
+    hk_free(p); /* its slab may have been let loose meanwhile */
+    return q;
+}
+
+/* p, of slab u, which the calling thread's heap owns. */
+HK_INLINE void *realloc_own(struct hk_heap *h, struct hk_unit *u, void *p, size_t n)
+{
+    size_t have = hk_class_bytes(u->cls);
+    if (fits(have, n)) return p;
+    void *q = hk_fast_alloc(n);
+    if (HK_UNLIKELY(!q)) return move_slow(p, n, have);
+    copy_block(q, p, n, have);
+    hk_slab_free(h, u, p);
+    return q;
+}
+
+static HK_NOINLINE void *realloc_other(void *p, size_t n)
 {
     uintptr_t owner;
     if (!p) return hk_front_alloc(n);
@@ -140,11 +174,16 @@ void *hk_front_realloc(void *p, size_t n)
         have = hk_class_bytes(hk_slab_first(u)->cls);
         if (fits(have, n)) return p;
     }
-    if (q) return q;
-    q = hk_fast_alloc(n);
-    if (!q) q = hk_front_alloc(n);
-    if (!q) return n <= have ? p : NULL; /* without memory a shrink stays where it is */
-    memcpy(q, p, n < have ? n : have);
-    hk_free(p);
-    return q;
+    return q ? q : move_slow(p, n, have);
+}
+
+void *hk_front_realloc(void *p, size_t n)
+{
+    struct hk_thread *t = &hk_thread;
+    struct hk_unit *u = hk_unit_of(p);
+    uintptr_t owner = HK_LIKELY(u != NULL) ? atomic_load_explicit(&u->owner, memory_order_relaxed)
+                                           : HK_OWNER_NONE;
+    if (HK_LIKELY(owner == t->id)) return realloc_own(t->heap, u, p, n);
+    if (owner == t->long_id) return realloc_own(t->heap, hk_slab_first(u), p, n);
+    return realloc_other(p, n);
 }
