@@ -19,7 +19,7 @@
 #define HK_MID_FIRST    (HK_TINY_CLASSES + 1)
 #define HK_CLASSES      (HK_MID_FIRST + 20u)
 #define HK_LONG_FIRST   (HK_MID_FIRST + 8) /* from here on, above 4 KiB, slabs of several units */
-#define HK_LONG_UNITS   8u
+#define HK_LONG_UNITS   16u
 
 /* A unit is the grain of the pointer → metadata map, a chunk is one huge page of units. */
 #define HK_UNIT_SHIFT  16

@@ -13,7 +13,7 @@
 
 static struct hk_lock pool_lock = HK_LOCK_INIT(HK_RANK_POOL);
 _Atomic size_t hk_pool_used, hk_pool_dirty;
-static _Atomic size_t outside_bytes;           /* of blocks that are not the pool's */
+static _Atomic size_t outside_bytes; /* of blocks that are not the pool's */
 static _Atomic size_t limit_units = SIZE_MAX;
 static _Atomic uint32_t clock_ms; /* as last told: stamps what is freed */
 
@@ -46,7 +46,8 @@ static void add(_Atomic size_t *v, size_t n)
                           memory_order_relaxed);
 }
 
-/* Dirty ones of the n units in m: mostly all or none, and counting bits is a call without popcnt. */
+/* Dirty ones of the n units in m: mostly all or none, and counting bits is a call without popcnt.
+ */
 static size_t dirty_in(const struct hk_chunk *c, uint32_t m, unsigned n)
 {
     uint32_t dirty = c->dirty & m;

@@ -37,6 +37,10 @@ void hk_thread_born(struct hk_thread *t);
 bool hk_heap_steal(struct hk_heap *h, unsigned c);
 /* First heap of all; follow next_all. */
 struct hk_heap *hk_heap_first(void);
+HK_INLINE struct hk_large_counts *hk_heap_counts(struct hk_heap *h)
+{
+    return h ? &h->large : &hk_large_nobodys;
+}
 /* What all threads did with large blocks. */
 void hk_heap_large_stats(struct hk_large_stats *out);
 /* Move h from PARKED to BUSY; true: the caller holds it, until hk_heap_let_go. */

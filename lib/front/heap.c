@@ -40,8 +40,9 @@ struct hk_heap *hk_heap_first(void)
 void hk_heap_large_stats(struct hk_large_stats *out)
 {
     *out = (struct hk_large_stats){0};
-    hk_large_add_stats(out, NULL);
-    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) hk_large_add_stats(out, h);
+    hk_large_add_stats(out, &hk_large_nobodys);
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all)
+        hk_large_add_stats(out, &h->large);
 }
 
 /* Metadata, or a unit of the heap when the kernel maps nothing any more; zeroed. */

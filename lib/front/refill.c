@@ -75,14 +75,14 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     if (HK_LIKELY(h != NULL && n < HK_CHUNK_BYTES)) {
         hk_front_pace(h);
         struct hk_unit *u = align <= HK_UNIT_BYTES ? hk_runs_reuse(h, hk_bytes_to_units(n)) : NULL;
-        if (u) return hk_large_revive(h, u, n, zero);
+        if (u) return hk_large_revive(&h->large, u, n, zero);
     } else {
         hk_front_tick();
     }
-    void *p = hk_large_alloc(h, n, align, zero);
+    void *p = hk_large_alloc(hk_heap_counts(h), n, align, zero);
     if (HK_UNLIKELY(!p)) {
         hk_front_trim(0);
-        p = hk_large_alloc(h, n, align, zero);
+        p = hk_large_alloc(hk_heap_counts(h), n, align, zero);
     }
     return p;
 }

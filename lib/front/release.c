@@ -39,8 +39,9 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
     if (HK_UNLIKELY(p != hk_unit_addr(u))) hk_die("free of an invalid pointer", p);
     hk_fork_courtesy();
     struct hk_thread *t = &hk_thread;
-    bool big = u->run_units >= HK_CHUNK_UNITS, heap = HK_LIKELY(t->heap != NULL) || hk_heap_attach(t);
-    if (!heap || !hk_runs_keep(t->heap, u)) hk_large_free(t->heap, u, p);
+    bool big = u->run_units >= HK_CHUNK_UNITS,
+         heap = HK_LIKELY(t->heap != NULL) || hk_heap_attach(t);
+    if (!heap || !hk_runs_keep(t->heap, u)) hk_large_free(hk_heap_counts(t->heap), u, p);
     if (big || !heap)
         hk_front_tick();
     else
@@ -106,9 +107,10 @@ static void *resize_run(struct hk_unit *u, void *p, size_t n, size_t *have)
     hk_fork_courtesy();
     hk_front_tick();
     if (n <= HK_MID_MAX || n > HK_MAX_REQUEST) return NULL;
-    if (hk_large_resize(hk_thread.heap, u, p, n)) return p;
+    struct hk_large_counts *by = hk_heap_counts(hk_thread.heap);
+    if (hk_large_resize(by, u, p, n)) return p;
     void *q = n > *have ? hk_mapped_copy(p, *have, n) : NULL;
-    if (q) hk_large_free(hk_thread.heap, u, p);
+    if (q) hk_large_free(by, u, p);
     return q;
 }
 

@@ -58,7 +58,7 @@ bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)
     uint32_t cap = hk_policy_run_cap(hk_pool_used_units(),
                                      atomic_load_explicit(&holders, memory_order_relaxed));
     if (units > cap) return false;
-    hk_large_retire(h, u);
+    hk_large_retire(&h->large, u);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     while (h->runs == UINT32_MAX || (h->runs && h->run_units + units > cap)) put_out(h, units);
     unsigned slot = (unsigned)__builtin_ctz(~h->runs);

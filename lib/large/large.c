@@ -11,18 +11,13 @@
 #include "os/sys.h"
 #include "policy/policy.h"
 
-static struct hk_large_counts nobodys; /* of threads without a heap */
-static _Atomic size_t dirty_tails;     /* of all, as told */
-
-static struct hk_large_counts *counts(struct hk_heap *h)
-{
-    return h ? &h->large : &nobodys;
-}
+struct hk_large_counts hk_large_nobodys;
+static _Atomic size_t dirty_tails; /* of all, as told */
 
 /* A heap's counts are written by who holds it only, so no locked instruction is needed. */
-static void bump(struct hk_heap *h, _Atomic uint64_t *v)
+static void bump(struct hk_large_counts *n, _Atomic uint64_t *v)
 {
-    if (HK_LIKELY(h != NULL))
+    if (HK_LIKELY(n != &hk_large_nobodys))
         atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + 1,
                               memory_order_relaxed);
     else
@@ -35,10 +30,9 @@ static size_t resident_tail(const struct hk_unit *u)
 }
 
 /* Wrapping sums: what is freed here may have been counted elsewhere. */
-static void count_tail(struct hk_heap *h, size_t more, size_t more_dirty)
+static void count_tail(struct hk_large_counts *n, size_t more, size_t more_dirty)
 {
-    struct hk_large_counts *n = counts(h);
-    if (HK_UNLIKELY(!h)) {
+    if (HK_UNLIKELY(n == &hk_large_nobodys)) {
         atomic_fetch_add_explicit(&n->tail, more, memory_order_relaxed);
         atomic_fetch_add_explicit(&dirty_tails, more_dirty, memory_order_relaxed);
         return;
@@ -57,34 +51,35 @@ static void count_tail(struct hk_heap *h, size_t more, size_t more_dirty)
  * Note how much of the run's last unit lies beyond the n bytes asked for, in whole pages, and
  * whether that part is resident.
  */
-static void set_tail(struct hk_heap *h, struct hk_unit *u, size_t n, bool clean)
+static void set_tail(struct hk_large_counts *by, struct hk_unit *u, size_t n, bool clean)
 {
     size_t before = u->left, dirty_before = resident_tail(u);
     size_t tail = hk_large_bytes(u) - n;
     tail &= ~(hk_sys_page_bytes() - 1);
     u->left = (uint32_t)tail;
     u->clean = clean;
-    count_tail(h, tail - before, resident_tail(u) - dirty_before);
+    count_tail(by, tail - before, resident_tail(u) - dirty_before);
 }
 
 /* Before the block is handed out: its owner may use all of it, so this is the only moment. */
-static void purge_tail(struct hk_heap *h, struct hk_unit *u, char *p, size_t n)
+static void purge_tail(struct hk_large_counts *by, struct hk_unit *u, char *p, size_t n)
 {
     if (u->left < HK_TAIL_PURGE_MIN) return;
     size_t sum = atomic_load_explicit(&dirty_tails, memory_order_relaxed);
     size_t used = hk_pool_used_units() << HK_UNIT_SHIFT;
+    if (sum > PTRDIFF_MAX) return; /* who took less has told, who took more not yet */
     if (!hk_policy_tail_purge(resident_tail(u), sum, used)) return;
-    if (hk_sys_purge(p + hk_large_bytes(u) - u->left, u->left)) set_tail(h, u, n, true);
+    if (hk_sys_purge(p + hk_large_bytes(u) - u->left, u->left)) set_tail(by, u, n, true);
 }
 
-void hk_large_retire(struct hk_heap *h, struct hk_unit *u)
+void hk_large_retire(struct hk_large_counts *by, struct hk_unit *u)
 {
-    count_tail(h, -(size_t)u->left, -resident_tail(u));
+    count_tail(by, -(size_t)u->left, -resident_tail(u));
     atomic_store_explicit(&u->owner, HK_OWNER_NONE, memory_order_relaxed);
-    bump(h, &counts(h)->frees);
+    bump(by, &by->frees);
 }
 
-void *hk_large_revive(struct hk_heap *h, struct hk_unit *u, size_t n, bool zero)
+void *hk_large_revive(struct hk_large_counts *by, struct hk_unit *u, size_t n, bool zero)
 {
     char *p = hk_unit_addr(u);
     size_t tail = u->left;
@@ -92,14 +87,14 @@ void *hk_large_revive(struct hk_heap *h, struct hk_unit *u, size_t n, bool zero)
     size_t now = (hk_large_bytes(u) - n) & ~(hk_sys_page_bytes() - 1);
     u->left = 0;
     clean = clean && now <= tail; /* as it was */
-    set_tail(h, u, n, clean);
-    if (!clean) purge_tail(h, u, p, n);
+    set_tail(by, u, n, clean);
+    if (!clean) purge_tail(by, u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
-    bump(h, &counts(h)->allocs);
+    bump(by, &by->allocs);
     return zero ? memset(p, 0, n) : p;
 }
 
-void *hk_large_alloc(struct hk_heap *h, size_t n, size_t align, bool zero)
+void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool zero)
 {
     bool clean;
     size_t units = hk_bytes_to_units(n ? n : 1);
@@ -110,39 +105,38 @@ void *hk_large_alloc(struct hk_heap *h, size_t n, size_t align, bool zero)
     struct hk_unit *u = hk_unit_of(p);
     u->run_units = (uint32_t)units;
     u->left = 0;
-    set_tail(h, u, n, clean);
-    if (!clean) purge_tail(h, u, p, n);
+    set_tail(by, u, n, clean);
+    if (!clean) purge_tail(by, u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
-    bump(h, n < HK_CHUNK_BYTES ? &counts(h)->allocs : &counts(h)->big);
+    bump(by, n < HK_CHUNK_BYTES ? &by->allocs : &by->big);
     if (zero && !clean && (n < HK_CLEAR_BY_PURGE || !hk_sys_purge(p, units << HK_UNIT_SHIFT)))
         memset(p, 0, n);
     return p;
 }
 
-void hk_large_free(struct hk_heap *h, struct hk_unit *u, void *p)
+void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p)
 {
     size_t units = u->run_units;
-    hk_large_retire(h, u);
+    hk_large_retire(by, u);
     hk_pool_free(p, units);
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
-bool hk_large_resize(struct hk_heap *h, struct hk_unit *u, void *p, size_t n)
+bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, size_t n)
 {
     size_t units = hk_bytes_to_units(n), have = u->run_units;
     bool clean = u->clean && units == have;
     if (units > have && !hk_pool_extend(p, have, units - have, &clean)) return false;
     u->run_units = (uint32_t)units;
-    set_tail(h, u, n, clean);
+    set_tail(by, u, n, clean);
     if (units == have) return true;
     if (units < have) hk_pool_free((char *)p + units * HK_UNIT_BYTES, have - units);
-    bump(h, &counts(h)->resized);
+    bump(by, &by->resized);
     return true;
 }
 
-void hk_large_add_stats(struct hk_large_stats *to, struct hk_heap *h)
+void hk_large_add_stats(struct hk_large_stats *to, const struct hk_large_counts *n)
 {
-    struct hk_large_counts *n = counts(h);
     to->large_allocs += atomic_load_explicit(&n->allocs, memory_order_relaxed);
     to->big_allocs += atomic_load_explicit(&n->big, memory_order_relaxed);
     to->frees += atomic_load_explicit(&n->frees, memory_order_relaxed);

@@ -8,22 +8,24 @@
 #ifndef HK_LARGE_LARGE_H
 #define HK_LARGE_LARGE_H
 
-#include "slab/heap.h"
+#include "core/counts.h"
+#include "core/map.h"
 
+extern HK_HIDDEN struct hk_large_counts hk_large_nobodys; /* of threads without a heap */
 /*
- * h: the calling thread's heap, whose counts are cheap to keep; NULL without one.
+ * by: the counts of the calling thread's heap, or nobody's.
  * n ≤ PTRDIFF_MAX bytes at a multiple of align (a power of two); zeroed on demand.
  */
-void *hk_large_alloc(struct hk_heap *h, size_t n, size_t align, bool zero);
-void hk_large_free(struct hk_heap *h, struct hk_unit *u, void *p);
+void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool zero);
+void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p);
 /*
  * A run that is no block any more, but not the pool's either: its record keeps run_units and what
  * is known of its tail, for hk_large_revive to make it a block of n bytes, of as many units, again.
  */
-void hk_large_retire(struct hk_heap *h, struct hk_unit *u);
-void *hk_large_revive(struct hk_heap *h, struct hk_unit *u, size_t n, bool zero);
+void hk_large_retire(struct hk_large_counts *by, struct hk_unit *u);
+void *hk_large_revive(struct hk_large_counts *by, struct hk_unit *u, size_t n, bool zero);
 /* Make p hold n bytes where it stands, growing or shrinking; false if it cannot. */
-bool hk_large_resize(struct hk_heap *h, struct hk_unit *u, void *p, size_t n);
+bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, size_t n);
 
 HK_INLINE size_t hk_large_bytes(const struct hk_unit *u)
 {
@@ -34,7 +36,6 @@ struct hk_large_stats {
     uint64_t large_allocs, big_allocs, frees, resized;
     size_t tail_bytes; /* in live runs, beyond the last page asked for */
 };
-/* What h counted, or the threads without a heap (NULL), added. */
-void hk_large_add_stats(struct hk_large_stats *to, struct hk_heap *h);
+void hk_large_add_stats(struct hk_large_stats *to, const struct hk_large_counts *n);
 
 #endif

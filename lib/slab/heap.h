@@ -11,6 +11,7 @@
 #ifndef HK_SLAB_HEAP_H
 #define HK_SLAB_HEAP_H
 
+#include "core/counts.h"
 #include "core/map.h"
 
 /* Thread-local state. The bins come first: the fast path's only memory besides the block. */
@@ -44,16 +45,6 @@ struct hk_outbox {
     uint32_t bytes;
 };
 
-/*
- * What a heap's threads did with large blocks; sums over all heaps have a meaning, as a block may
- * be freed elsewhere. Beside the heaps', one for threads without.
- */
-struct hk_large_counts {
-    _Atomic uint64_t allocs, big, frees, resized;
-    _Atomic size_t tail;      /* bytes of live runs beyond the last page asked for */
-    _Atomic size_t dirty;     /* the part of them that is resident, since all were told of it */
-};
-
 struct hk_heap {
     struct hk_thread *thread;          /* whose bins hold its cached blocks; NULL: nobody's */
     struct hk_unit *queue[HK_CLASSES]; /* slabs awake: with free blocks or with room to link more */
@@ -79,12 +70,12 @@ struct hk_heap {
     int32_t awake, awake_seen; /* units in its queues: now, and when the alarm was last raised */
     /* Runs freed a moment ago; whole, dirty, no block. See front/runcache.c. */
     struct hk_unit *run[HK_RUN_SLOTS];
-    uint32_t runs;                     /* a bit a slot in use */
-    uint32_t runs_of[HK_CHUNK_UNITS];  /* of so many units: a bit a slot */
-    uint32_t run_units;                /* their sum */
-    uint8_t run_hand;                  /* the slot whose run goes next */
-    uint8_t run_hit;                   /* one was used since the last look */
-    uint8_t may_hold;                  /* of the few heaps that may hold runs */
+    uint32_t runs;                    /* a bit a slot in use */
+    uint32_t runs_of[HK_CHUNK_UNITS]; /* of so many units: a bit a slot */
+    uint32_t run_units;               /* their sum */
+    uint8_t run_hand;                 /* the slot whose run goes next */
+    uint8_t run_hit;                  /* one was used since the last look */
+    uint8_t may_hold;                 /* of the few heaps that may hold runs */
     struct hk_large_counts large;
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
     uint32_t seq;    /* birth number, spreads outboxes */

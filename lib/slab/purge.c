@@ -160,13 +160,15 @@ static size_t purge_slab(struct hk_heap *h, struct hk_unit *u)
     return purge_chosen(&l);
 }
 
-/* The head of u's list as 1 + its distance into the slab, 16 bytes each; 0: it is empty. */
+#define LONG_GRAIN 10 /* log2 of what all sizes above 4 KiB are multiples of */
+
+/* The head of u's list as 1 + its distance into the slab in sixteens of bytes, or in KiB. */
 static uint16_t head_of(const struct hk_unit *u)
 {
+    unsigned shift = hk_class_units(u->cls) > 1 ? LONG_GRAIN : 4;
     if (!u->free) return 0;
-    return (uint16_t)(1 + (size_t)((char *)u->free - hk_unit_addr(u)) / HK_ALIGN_BYTES);
+    return (uint16_t)(1 + ((size_t)((char *)u->free - hk_unit_addr(u)) >> shift));
 }
-_Static_assert(HK_LONG_UNITS *HK_UNIT_BYTES / HK_ALIGN_BYTES <= UINT16_MAX, "head_of fits");
 
 /* In blocks looked at: a call to the kernel costs as much as some hundred. */
 static uint32_t cost(const struct hk_unit *u)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: slabs: blocks of one class in one unit, or in eight, free lists, take-over by a bin, life
+ * What: slabs: blocks of one class in one unit, or in sixteen, free lists, take-over by a bin, life
  *   and death.
  *
  * Why: malloc must touch no metadata: a refill takes a slab's whole free list into the bin, and

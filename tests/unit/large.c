@@ -162,9 +162,10 @@ int main(void)
     held_runs();
     char *p = hakmem_malloc(100000);
     struct hk_unit *u = hk_unit_of(p);
-    hktest_ok(hk_large_resize(hk_thread.heap, u, p, 120000) && hk_large_bytes(u) >= 120000,
+    hktest_ok(hk_large_resize(&hk_thread.heap->large, u, p, 120000) && hk_large_bytes(u) >= 120000,
               "grows where it stands");
-    hktest_ok(hk_large_resize(hk_thread.heap, u, p, 40000) && hk_large_bytes(u) == HK_UNIT_BYTES,
+    hktest_ok(hk_large_resize(&hk_thread.heap->large, u, p, 40000) &&
+                  hk_large_bytes(u) == HK_UNIT_BYTES,
               "shrinks where it stands");
     hakmem_free(p);
     hakmem_trim(0);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: what the threads of one heap did with large blocks.
+ * Why: every heap counts for itself, so counting costs no locked instruction; large/ counts, the
+ *   heap of slab/ holds the counts, and neither needs to know the other.
+ * Invariants: only the sum over all heaps has a meaning: a block may be freed elsewhere; it wraps.
+ * Threads: written by who holds the heap, read by all.
+ */
+#ifndef HK_CORE_COUNTS_H
+#define HK_CORE_COUNTS_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hk_large_counts {
+    _Atomic uint64_t allocs, big, frees, resized;
+    _Atomic size_t tail;  /* bytes of live runs beyond the last page asked for */
+    _Atomic size_t dirty; /* the part of them that is resident, since all were told of it */
+};
+
+#endif
