@@ -12,6 +12,7 @@
 #include "core/knobs.h"
 #include "core/pool.h"
 #include "front/fast.h"
+#include "large/dense.h"
 #include "os/lock.h"
 #include "os/report.h"
 #include "os/sys.h"
@@ -86,6 +87,8 @@ __attribute__((constructor(101))) void hk_boot(void)
         _exit(1);
     }
     if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
+    if (hk_knob_value(HK_KNOB_thp) != HK_THP_AUTO)
+        hk_dense_set_mode((enum hk_thp)hk_knob_value(HK_KNOB_thp));
     errno = saved;
 }
 

@@ -56,9 +56,20 @@ static bool parse_size(const char *s, int64_t *out)
     return true;
 }
 
+static bool parse_word(const char *s, int64_t *out)
+{
+    static const char *const words[] = {"off", "auto", "on"};
+    for (*out = 0; *out < 3; ++*out) {
+        if (strcmp(s, words[*out]) == 0) return true;
+    }
+    return false;
+}
+
 static bool parse_number(const struct hk_knob_row *row, const char *s, int64_t *out)
 {
-    bool good = row->type == HK_TYPE_SIZE ? parse_size(s, out) : parse_int(s, out);
+    bool good = row->type == HK_TYPE_SIZE          ? parse_size(s, out)
+                : row->type == HK_TYPE_OFF_AUTO_ON ? parse_word(s, out)
+                                                   : parse_int(s, out);
     return good && *out >= row->least && *out <= row->most;
 }
 

@@ -18,7 +18,7 @@ enum hk_knob {
 
 struct hk_knob_row {
     const char *name; /* after HAKMEM_ */
-    enum { HK_TYPE_BOOL, HK_TYPE_SIZE, HK_TYPE_TEXT } type;
+    enum { HK_TYPE_BOOL, HK_TYPE_SIZE, HK_TYPE_TEXT, HK_TYPE_OFF_AUTO_ON } type;
     int64_t def, least, most;
     const char *help;
 };

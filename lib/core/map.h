@@ -65,8 +65,10 @@ struct hk_chunk {
     uint32_t index;       /* place in the window, chunks */
     uint32_t run;         /* free run: its length, at the first and the last chunk */
     uint32_t freed_ms;    /* clock at the last free into it, wraps */
+    uint32_t purged;      /* a bit a unit: the kernel got it back, and it was not taken since */
     uint8_t state, span;  /* enum hk_chunk_state · longest free run of units, as binned */
     uint8_t taken;        /* bits set in used */
+    uint8_t huge;         /* see core/huge.h */
     struct hk_chunk *next, *prev;
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line");

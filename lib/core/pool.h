@@ -51,6 +51,8 @@ struct hk_pool_stats {
     size_t dirty_free_bytes; /* free but probably resident */
     size_t outside_bytes;    /* as noted by hk_pool_outside_* */
     uint64_t purged_bytes, purges, refused;
+    size_t huge_bytes;      /* advised to be huge pages */
+    uint64_t refault_bytes; /* given back, and taken again */
 };
 void hk_pool_read_stats(struct hk_pool_stats *out);
 /* Units that are out, and free ones that are probably resident: written under the lock. */

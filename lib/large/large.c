@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/pool.h"
+#include "large/dense.h"
 #include "os/sys.h"
 #include "policy/policy.h"
 
@@ -108,6 +109,11 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
     set_tail(by, u, n, clean);
     if (!clean) purge_tail(by, u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
+    if (HK_UNLIKELY(n >= HK_HUGE_LEAST))
+        hk_dense_big(p, units << HK_UNIT_SHIFT, clean);
+    else if (clean && !((uintptr_t)p & (HK_CHUNK_BYTES - 1)) &&
+             hk_pool_used_units() >= HK_HUGE_USED_UNITS)
+        hk_dense_chunk(p);
     bump(by, n < HK_CHUNK_BYTES ? &by->allocs : &by->big);
     if (zero && !clean && (n < HK_CLEAR_BY_PURGE || !hk_sys_purge(p, units << HK_UNIT_SHIFT)))
         memset(p, 0, n);

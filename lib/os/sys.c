@@ -23,8 +23,8 @@
 #include "base/attr.h"
 
 _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
-const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap",   "munmap", "madvise",
-                                               "mremap", "futex",  "sched_yield"};
+const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap",  "munmap",      "madvise",  "mremap",
+                                               "futex", "sched_yield", "getrusage"};
 
 static void count(enum hk_sys_call call)
 {
@@ -98,9 +98,24 @@ bool hk_sys_purge(void *p, size_t bytes)
     return advise(p, bytes, MADV_DONTNEED);
 }
 
-void hk_sys_nohuge(void *p, size_t bytes)
+bool hk_sys_nohuge(void *p, size_t bytes)
 {
-    advise(p, bytes, MADV_NOHUGEPAGE);
+    return advise(p, bytes, MADV_NOHUGEPAGE);
+}
+
+bool hk_sys_huge(void *p, size_t bytes)
+{
+    return advise(p, bytes, MADV_HUGEPAGE);
+}
+
+size_t hk_sys_thread_faults(void)
+{
+    struct rusage ru;
+    int saved = errno;
+    count(HK_SYS_GETRUSAGE);
+    size_t faults = getrusage(RUSAGE_THREAD, &ru) == 0 ? (size_t)ru.ru_minflt : 0;
+    errno = saved;
+    return faults;
 }
 
 uint64_t hk_sys_now_ms(void)

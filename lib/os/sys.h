@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: the platform contract: every system call of the library is made here and counted here.
- * Why: one published list (mmap munmap madvise mremap futex sched_yield write; open, read and
- *   close only for statistics that the user asked for), one place to inject faults, and errno
+ * Why: one published list (mmap munmap madvise mremap getrusage futex sched_yield write; open, read
+ * and close only for statistics that the user asked for), one place to inject faults, and errno
  *   kept: no function here changes it.
  * Threads: all.
  */
@@ -23,6 +23,7 @@ enum hk_sys_call {
     HK_SYS_MREMAP,
     HK_SYS_FUTEX,
     HK_SYS_YIELD,
+    HK_SYS_GETRUSAGE,
     HK_SYS_CALLS
 };
 extern _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
@@ -49,8 +50,11 @@ bool hk_sys_unmap(void *p, size_t bytes);
 void *hk_sys_remap(void *p, size_t from, size_t to);
 /* Give the pages back, keep the addresses; they read as zero after. False if refused. */
 bool hk_sys_purge(void *p, size_t bytes);
-/* Advise against huge pages; refusal is of no consequence. */
-void hk_sys_nohuge(void *p, size_t bytes);
+/* Advise for and against huge pages; refusal is of no consequence. */
+bool hk_sys_huge(void *p, size_t bytes);
+bool hk_sys_nohuge(void *p, size_t bytes);
+/* Page faults that the calling thread had, without input or output. */
+size_t hk_sys_thread_faults(void);
 /* Monotonic milliseconds from the vDSO, coarse (about 4 ms). */
 uint64_t hk_sys_now_ms(void);
 /* Sleep while *word == seen, at most ns nanoseconds (0: without bound). */

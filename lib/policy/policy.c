@@ -45,3 +45,17 @@ uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v)
     if (v->dirty_units > v->used_units) return HK_PURGE_IDLE_MS / 2;
     return HK_PURGE_IDLE_MS;
 }
+
+void hk_policy_huge_seen(struct hk_density *d, size_t faults, size_t pages)
+{
+    bool filled = faults >= pages / 8 * HK_HUGE_FILLED && faults <= pages / 8 * HK_HUGE_OTHERS;
+    int score = d->score + (filled ? 1 : -HK_HUGE_SPARSE);
+    if (score > HK_HUGE_SCORE_MAX) score = HK_HUGE_SCORE_MAX;
+    if (score < -HK_HUGE_SCORE_MAX) score = -HK_HUGE_SCORE_MAX;
+    d->score = (int8_t)score;
+}
+
+bool hk_policy_huge_next(struct hk_density *d)
+{
+    return d->score > 0 && ++d->turn % HK_HUGE_TRIAL != 0;
+}

@@ -7,7 +7,7 @@
 . "${HK_SRC:?}/tests/house/tap.sh"
 more_max=7 first_max=3 steady_max=100
 # all that the library may call while the program runs, and, with HAKMEM_STATS, at its end
-allowed='mmap munmap madvise mremap futex sched_yield'
+allowed='mmap munmap madvise mremap getrusage futex sched_yield'
 allowed_stats="$allowed write openat read close getrusage"
 command -v strace > /dev/null || skip_all "no strace"
 strace -o /dev/null /bin/true 2> /dev/null || skip_all "strace may not trace here"

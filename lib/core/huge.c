@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: advice of huge pages, by chunk.
+ * Why: see huge.h. Marks are changed under the lock, the kernel is told after it: of two threads
+ *   that tell it about one chunk the last one wins, which costs speed or memory, nothing else.
+ */
+#include "core/huge.h"
+
+#include "core/units.h"
+#include "os/sys.h"
+
+#define BORDERS_MAX 2000 /* of the 65 530 mappings that a process may have by default */
+
+static _Atomic bool always;
+static _Atomic size_t marked; /* chunks; written under the lock */
+static size_t borders;
+
+void hk_huge_set_always(bool on)
+{
+    atomic_store_explicit(&always, on, memory_order_relaxed);
+}
+
+bool hk_huge_always(void)
+{
+    return atomic_load_explicit(&always, memory_order_relaxed);
+}
+
+size_t hk_huge_chunks(void)
+{
+    return atomic_load_explicit(&marked, memory_order_relaxed);
+}
+
+/* Borders on either side of chunk i. */
+static size_t borders_of(size_t i)
+{
+    bool is = hk_chunk_at(i)->huge, below = i > 0 && hk_chunk_at(i - 1)->huge;
+    bool above = i + 1 < hk_map_chunks() && hk_chunk_at(i + 1)->huge;
+    return (size_t)(is != below) + (size_t)(is != above);
+}
+
+static void mark(size_t i, enum hk_huge want)
+{
+    struct hk_chunk *c = hk_chunk_at(i);
+    bool news = !c->huge != !want;
+    if (news) borders -= borders_of(i);
+    c->huge = (uint8_t)want;
+    if (!news) return;
+    borders += borders_of(i);
+    atomic_store_explicit(&marked, hk_huge_chunks() + (want ? 1 : (size_t)-1),
+                          memory_order_relaxed);
+}
+
+/* True if one was marked otherwise. */
+static bool mark_all(size_t first, size_t end, enum hk_huge want)
+{
+    bool news = false;
+    if (want && borders > BORDERS_MAX) return false;
+    for (size_t i = first; i < end; i++) {
+        news |= !hk_chunk_at(i)->huge != !want;
+        mark(i, want);
+    }
+    return news;
+}
+
+void hk_huge_advise(void *p, size_t units, enum hk_huge want)
+{
+    size_t first = hk_chunk_index((char *)p + HK_CHUNK_BYTES - 1);
+    size_t end = hk_chunk_index((char *)p + units * HK_UNIT_BYTES);
+    if (first >= end) return;
+    hk_lock_acquire(&hk_pool_lock);
+    bool news = mark_all(first, end, want);
+    hk_lock_release(&hk_pool_lock);
+    size_t bytes = (end - first) * HK_CHUNK_BYTES;
+    if (!news || (want ? hk_sys_huge : hk_sys_nohuge)(hk_chunk_addr(first), bytes)) return;
+    hk_lock_acquire(&hk_pool_lock);
+    mark_all(first, end, want ? HK_HUGE_NO : HK_HUGE_BIG); /* refused */
+    hk_lock_release(&hk_pool_lock);
+}
+
+struct hk_chunk *hk_huge_partial(void *p, size_t units)
+{
+    char *end = (char *)p + units * HK_UNIT_BYTES;
+    struct hk_chunk *c = hk_chunk_at(hk_chunk_index(end - 1));
+    if (HK_LIKELY(!c->huge) || hk_huge_always() || c->taken == HK_CHUNK_UNITS) return NULL;
+    if (c->huge == HK_HUGE_SHARED && c->taken > units) return NULL;
+    mark(c->index, HK_HUGE_NO);
+    return c;
+}
+
+void hk_huge_undo(struct hk_chunk *c)
+{
+    hk_sys_nohuge(hk_chunk_addr(c->index), HK_CHUNK_BYTES);
+}

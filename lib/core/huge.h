@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: which chunks the kernel was advised to back with huge pages.
+ * Why: advice belongs to address ranges and outlives the block that asked for it: a chunk that goes
+ *   to small runs would become resident whole at its first touch. Each border between advised and
+ *   other chunks splits a mapping, so their number is bounded.
+ * Locks: HK_RANK_POOL. Threads: all.
+ */
+#ifndef HK_CORE_HUGE_H
+#define HK_CORE_HUGE_H
+
+#include "core/map.h"
+
+/* All the heap's chunks, from the next growth on, whoever takes them. */
+void hk_huge_set_always(bool on);
+bool hk_huge_always(void);
+/* For a big block, or for a chunk of large ones. */
+enum hk_huge { HK_HUGE_NO, HK_HUGE_BIG, HK_HUGE_SHARED };
+/* Advise huge pages, or not, for the whole chunks among units of which the caller owns some. */
+void hk_huge_advise(void *p, size_t units, enum hk_huge want);
+/*
+ * Under the pool's lock: the chunk that the end of the run just taken uses a part of, if it is
+ * advised for what was there before, else NULL. The caller takes the advice back, with
+ * hk_huge_undo, when it let go of the lock.
+ */
+struct hk_chunk *hk_huge_partial(void *p, size_t units);
+void hk_huge_undo(struct hk_chunk *c);
+/* Chunks advised. */
+size_t hk_huge_chunks(void);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: units out of chunks and back.
+ * Why: see units.h.
+ */
+#include "core/units.h"
+
+#include "core/filler.h"
+#include "core/runs.h"
+#include "os/report.h"
+
+struct hk_lock hk_pool_lock = HK_LOCK_INIT(HK_RANK_POOL);
+_Atomic size_t hk_pool_used, hk_pool_dirty;
+static _Atomic size_t refaulted;
+
+static void add(_Atomic size_t *v, size_t n)
+{
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/* Dirty ones of the n units in m: mostly all or none, and counting bits is a call without popcnt.
+ */
+static size_t dirty_in(const struct hk_chunk *c, uint32_t m, unsigned n)
+{
+    uint32_t dirty = c->dirty & m;
+    return dirty == m ? n : dirty ? (size_t)__builtin_popcount(dirty) : 0;
+}
+
+static HK_NOINLINE void count_refaults(struct hk_chunk *c, uint32_t m)
+{
+    add(&refaulted, (size_t)__builtin_popcount(c->purged & m));
+    c->purged &= ~m;
+}
+
+bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n)
+{
+    uint32_t m = hk_low_mask32(n) << at;
+    HK_CHECK((c->used & m) == 0, hk_chunk_addr(c->index));
+    size_t dirty = dirty_in(c, m, n);
+    c->used |= m;
+    c->dirty |= m;
+    if (HK_UNLIKELY(c->purged & m)) count_refaults(c, m);
+    c->taken = (uint8_t)(c->taken + n);
+    add(&hk_pool_used, n);
+    add(&hk_pool_dirty, -dirty);
+    hk_filler_file(c);
+    return dirty == 0;
+}
+
+/* n < HK_CHUNK_UNITS units out of partly used chunks, or NULL. */
+static void *filler_take(unsigned n, unsigned align, bool *clean)
+{
+    unsigned at;
+    struct hk_chunk *c = hk_filler_find(n, align, &at);
+    if (!c) return NULL;
+    *clean = hk_units_take_at(c, at, n);
+    return hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES;
+}
+
+bool hk_units_dress(size_t first, size_t units)
+{
+    bool clean = true;
+    for (; units; first++) {
+        unsigned n = units < HK_CHUNK_UNITS ? (unsigned)units : HK_CHUNK_UNITS;
+        clean &= hk_units_take_at(hk_chunk_at(first), 0, n);
+        units -= n;
+    }
+    return clean;
+}
+
+void *hk_units_take(size_t units, size_t align_units, bool *clean)
+{
+    if (units < HK_CHUNK_UNITS && align_units <= HK_CHUNK_UNITS) {
+        void *p = filler_take((unsigned)units, (unsigned)align_units, clean);
+        if (p) return p;
+    }
+    size_t chunks = (units + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
+    size_t align = align_units > HK_CHUNK_UNITS ? align_units / HK_CHUNK_UNITS : 1;
+    size_t first = hk_runs_take(chunks, align);
+    if (first == SIZE_MAX) return NULL;
+    *clean = hk_units_dress(first, units);
+    return hk_chunk_addr(first);
+}
+
+/* Units [at, at + n) of c come back; true if the chunk is empty now and off the bins. */
+static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now)
+{
+    uint32_t m = hk_low_mask32(n) << at;
+    HK_CHECK((c->used & m) == m, hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES);
+    c->used &= ~m;
+    c->taken = (uint8_t)(c->taken - n);
+    c->freed_ms = now;
+    add(&hk_pool_used, -(size_t)n);
+    add(&hk_pool_dirty, dirty_in(c, m, n));
+    if (c->used) {
+        hk_filler_file(c);
+        return false;
+    }
+    hk_filler_drop(c);
+    return true;
+}
+
+void hk_units_put(char *p, size_t units, uint32_t now)
+{
+    size_t i = hk_chunk_index(p), empty_from = 0, empty = 0;
+    unsigned at = (unsigned)((uintptr_t)p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
+    for (; units; i++, at = 0) {
+        unsigned n = units < HK_CHUNK_UNITS - at ? (unsigned)units : HK_CHUNK_UNITS - at;
+        struct hk_chunk *c = hk_chunk_at(i);
+        units -= n;
+        if (c->state == HK_CHUNK_LOST) continue; /* written off in a child of fork */
+        if (!put_units(c, at, n, now)) continue;
+        if (empty == 0) empty_from = i;
+        empty = i - empty_from + 1;
+    }
+    if (empty) hk_runs_put(empty_from, empty);
+}
+
+void hk_units_clean(char *p, size_t units)
+{
+    size_t i = hk_chunk_index(p);
+    unsigned at = (unsigned)((uintptr_t)p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
+    for (; units; i++, at = 0) {
+        unsigned n = units < HK_CHUNK_UNITS - at ? (unsigned)units : HK_CHUNK_UNITS - at;
+        hk_chunk_at(i)->dirty &= ~(hk_low_mask32(n) << at);
+        units -= n;
+    }
+}
+
+bool hk_units_follow(size_t i, unsigned at, size_t n, size_t *missing)
+{
+    while (n) {
+        if (i >= hk_map_chunks()) {
+            *missing = (n + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
+            return false;
+        }
+        struct hk_chunk *c = hk_chunk_at(i);
+        if (at == 0 && c->state == HK_CHUNK_FREE) {
+            size_t units =
+                (size_t)c->run * HK_CHUNK_UNITS; /* first of its run: what is before is ours */
+            if (n <= units) return true;
+            n -= units;
+            i += c->run;
+            continue;
+        }
+        unsigned k = n < HK_CHUNK_UNITS - at ? (unsigned)n : HK_CHUNK_UNITS - at;
+        if (c->state != HK_CHUNK_USED || (c->used & (hk_low_mask32(k) << at))) return false;
+        n -= k;
+        at = 0;
+        i++;
+    }
+    return true;
+}
+
+size_t hk_units_refaulted(void)
+{
+    return atomic_load_explicit(&refaulted, memory_order_relaxed);
+}

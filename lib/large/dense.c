@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: whether big blocks that were handed out in small pages were filled, by the page faults that
+ *   the thread had from then until it asks for the next one.
+ * Why: a program that fills its blocks mostly fills the last one before it takes the next, and has
+ *   one fault a page then. mincore(2) would know exactly, but service managers' filters kill for
+ *   it; getrusage(2) is on their lists.
+ * Invariants: D1 who holds `looking` alone touches what is below it.
+ */
+#include "large/dense.h"
+
+#include "core/huge.h"
+#include "os/lock.h"
+#include "os/sys.h"
+
+static _Atomic uint8_t mode = HK_THP_AUTO;
+static atomic_flag looking = ATOMIC_FLAG_INIT;
+static struct hk_density big[HK_HUGE_BANDS], chunks;
+/* The last one in small pages, its bytes (0: none), and the thread's faults at that moment. */
+static struct watch {
+    size_t bytes, faults;
+    uintptr_t by;
+} last_big, last_chunk;
+
+void hk_dense_set_mode(enum hk_thp m)
+{
+    atomic_store_explicit(&mode, (uint8_t)m, memory_order_relaxed);
+    hk_huge_set_always(m == HK_THP_ON);
+}
+
+static bool enter(void)
+{
+    return atomic_load_explicit(&mode, memory_order_relaxed) == HK_THP_AUTO &&
+           !atomic_flag_test_and_set_explicit(&looking, memory_order_acquire);
+}
+
+static void look_at(struct watch *w, struct hk_density *d, size_t faults)
+{
+    size_t pages = w->bytes / hk_sys_page_bytes();
+    if (w->bytes && w->by == hk_lock_me()) hk_policy_huge_seen(d, faults - w->faults, pages);
+    w->bytes = 0;
+}
+
+static void begin(struct watch *w, size_t bytes, size_t faults)
+{
+    *w = (struct watch){bytes, faults, hk_lock_me()};
+}
+
+void hk_dense_big(void *p, size_t bytes, bool clean)
+{
+    struct hk_density *d = &big[hk_policy_huge_band(bytes)];
+    if (!enter()) return;
+    bool ask = clean || last_big.bytes;
+    size_t faults = ask ? hk_sys_thread_faults() : 0;
+    look_at(&last_big, &big[hk_policy_huge_band(last_big.bytes)], faults);
+    bool want = hk_policy_huge_next(d);
+    if (!want && clean) begin(&last_big, bytes, faults);
+    atomic_flag_clear_explicit(&looking, memory_order_release);
+    hk_huge_advise(p, bytes >> HK_UNIT_SHIFT, want ? HK_HUGE_BIG : HK_HUGE_NO);
+}
+
+void hk_dense_chunk(void *p)
+{
+    if (!enter()) return;
+    size_t faults = hk_sys_thread_faults();
+    look_at(&last_chunk, &chunks, faults);
+    bool want = hk_policy_huge_next(&chunks);
+    if (!want) begin(&last_chunk, HK_CHUNK_BYTES, faults);
+    atomic_flag_clear_explicit(&looking, memory_order_release);
+    if (want) hk_huge_advise(p, HK_CHUNK_UNITS, HK_HUGE_SHARED);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: whether programs fill their big blocks, and huge pages for those that do.
+ * Why: see hk_policy_huge_next in policy.h.
+ * Threads: all; no lock is waited for.
+ */
+#ifndef HK_LARGE_DENSE_H
+#define HK_LARGE_DENSE_H
+
+#include "policy/policy.h"
+
+void hk_dense_set_mode(enum hk_thp mode);
+/* A run at p, at least HK_HUGE_LEAST bytes, goes to the program; clean: none of it is resident. */
+void hk_dense_big(void *p, size_t bytes, bool clean);
+/* A large block is the first one of the chunk at p, none of which is resident. */
+void hk_dense_chunk(void *p);
+
+#endif
