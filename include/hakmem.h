@@ -100,6 +100,17 @@ struct hakmem_stats {
     uint64_t system_calls;   /* made by the allocator since the start */
     size_t mapped_blocks;    /* live blocks in mappings of their own: grown ones, from 4 MiB */
     size_t mapped_block_bytes;
+    size_t slab_bytes;      /* of used_bytes: slabs of tiny and mid blocks, free ones among them */
+    size_t large_bytes;     /* of used_bytes: live large and big blocks, without mapped ones */
+    size_t held_bytes;      /* of used_bytes: freed large blocks that threads hold for their next */
+    uint64_t held_hits;     /* large blocks that came out of those */
+    uint64_t pool_takes;    /* times slabs and blocks were taken from the shared memory behind, */
+    uint64_t pool_warm;     /* from memory that was probably resident, */
+    uint64_t heap_grows;    /* and times the heap had to grow */
+    uint64_t refault_bytes; /* of purged_bytes: taken again; it steers when memory goes back */
+    uint64_t purges_refused; /* calls that returned nothing */
+    size_t huge_bytes;       /* of mapped_bytes: advised to be huge pages */
+    uint64_t decay_ms;       /* how long memory has to be idle now before it goes back */
 };
 
 /* Fill *out up to out->struct_bytes. 0, or -1 with errno EINVAL if that is no size of it. */

@@ -31,6 +31,8 @@ HK_INLINE void *hk_or_enomem(void *p)
 
 /* The constructor. malloc.c refers to it, so that a static link pulls it in. */
 void hk_boot(void);
+/* Start the thread that looks after idle memory; if it is refused, there is none. */
+void hk_background_start(void);
 /* A block at a multiple of align, a power of two; NULL with ENOMEM. */
 void *hk_api_aligned(size_t align, size_t n);
 /* operator new's way out when memory is short: new-handler, then bad_alloc, or NULL if nothrow. */

@@ -89,6 +89,8 @@ __attribute__((constructor(101))) void hk_boot(void)
     if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
     if (hk_knob_value(HK_KNOB_thp) != HK_THP_AUTO)
         hk_dense_set_mode((enum hk_thp)hk_knob_value(HK_KNOB_thp));
+    if (hk_knob_value(HK_KNOB_cgroup)) hk_front_watch_group();
+    if (hk_knob_value(HK_KNOB_background_thread)) hk_background_start();
     errno = saved;
 }
 

@@ -45,33 +45,55 @@ static void add_heaps(struct hakmem_stats *s)
         s->heaps++;
         s->remote_frees += h->drained;
         s->refills += h->refills;
+        s->held_bytes += (size_t)h->run_units << HK_UNIT_SHIFT;
     }
+}
+
+static void add_pool(struct hakmem_stats *s)
+{
+    struct hk_pool_stats pool;
+    hk_pool_read_stats(&pool);
+    s->mapped_bytes = pool.mapped_bytes + pool.outside_bytes;
+    s->used_bytes = pool.used_bytes + pool.outside_bytes;
+    s->free_dirty_bytes = pool.dirty_free_bytes;
+    s->mapped_block_bytes = pool.outside_bytes;
+    s->purged_bytes = pool.purged_bytes;
+    s->purges = pool.purges;
+    s->purges_refused = pool.refused;
+    s->refault_bytes = pool.refault_bytes;
+    s->huge_bytes = pool.huge_bytes;
+    s->pool_takes = pool.takes;
+    s->pool_warm = pool.warm;
+    s->heap_grows = pool.grows;
+}
+
+static void add_large(struct hakmem_stats *s)
+{
+    struct hk_large_stats large;
+    struct hk_mapped_stats mapped;
+    hk_heap_large_stats(&large);
+    hk_mapped_read_stats(&mapped);
+    s->large_allocs = large.large_allocs;
+    s->big_allocs = large.big_allocs;
+    s->large_bytes = large.units << HK_UNIT_SHIFT;
+    s->held_hits = large.hits;
+    s->mapped_blocks = mapped.blocks;
 }
 
 HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
 {
     struct hakmem_stats s = {.struct_bytes = out->struct_bytes};
-    struct hk_pool_stats pool;
-    struct hk_large_stats large;
-    struct hk_mapped_stats mapped;
     if (out->struct_bytes < sizeof out->struct_bytes || out->struct_bytes > sizeof s) {
         errno = EINVAL;
         return -1;
     }
-    hk_pool_read_stats(&pool);
-    hk_heap_large_stats(&large);
-    hk_mapped_read_stats(&mapped);
+    add_pool(&s);
+    add_large(&s);
     add_heaps(&s);
-    s.mapped_blocks = mapped.blocks;
-    s.mapped_block_bytes = pool.outside_bytes;
-    s.mapped_bytes = pool.mapped_bytes + pool.outside_bytes;
-    s.used_bytes = pool.used_bytes + pool.outside_bytes;
-    s.free_dirty_bytes = pool.dirty_free_bytes;
+    size_t others = s.large_bytes + s.held_bytes + s.mapped_block_bytes;
+    s.slab_bytes = s.used_bytes > others ? s.used_bytes - others : 0;
     s.metadata_bytes = hk_meta_bytes();
-    s.large_allocs = large.large_allocs;
-    s.big_allocs = large.big_allocs;
-    s.purged_bytes = pool.purged_bytes;
-    s.purges = pool.purges;
+    s.decay_ms = hk_front_decay_ms();
     for (unsigned i = 0; i < HK_SYS_CALLS; i++)
         s.system_calls += atomic_load_explicit(&hk_sys_count[i], memory_order_relaxed);
     memcpy(out, &s, out->struct_bytes);
@@ -101,14 +123,25 @@ HK_EXPORT void hakmem_stats_write(int fd)
     row(&t, "allocations, big", s.big_allocs, "");
     row(&t, "frees from other threads", s.remote_frees, "");
     row(&t, "refills", s.refills, "");
+    row(&t, "large blocks from held ones", s.held_hits, "");
+    row(&t, "taken from the pool", s.pool_takes, "");
+    row(&t, "  resident already", s.pool_warm, "");
+    row(&t, "  heap had to grow", s.heap_grows, "");
     row(&t, "heaps", s.heaps, "");
     row(&t, "mapped", s.mapped_bytes, " bytes");
     row(&t, "in use", s.used_bytes, " bytes");
+    row(&t, "  slabs", s.slab_bytes, " bytes");
+    row(&t, "  large and big blocks", s.large_bytes, " bytes");
+    row(&t, "  freed, held by threads", s.held_bytes, " bytes");
     row(&t, "free, resident", s.free_dirty_bytes, " bytes");
+    row(&t, "advised to be huge pages", s.huge_bytes, " bytes");
     row(&t, "blocks mapped by themselves", s.mapped_blocks, "");
     row(&t, "  they hold", s.mapped_block_bytes, " bytes");
     row(&t, "metadata mapped", s.metadata_bytes, " bytes");
     row(&t, "returned to the kernel", s.purged_bytes, " bytes");
+    row(&t, "  taken again", s.refault_bytes, " bytes");
+    row(&t, "  refused, calls", s.purges_refused, "");
+    row(&t, "goes back after", s.decay_ms, " ms");
     row(&t, "process resident, peak", hk_sys_peak_bytes(), " bytes");
     row(&t, "process resident, now", hk_sys_resident_bytes(), " bytes");
     row(&t, "system calls by hakmem", s.system_calls, "");

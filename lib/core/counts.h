@@ -15,8 +15,10 @@
 
 struct hk_large_counts {
     _Atomic uint64_t allocs, big, frees, resized;
-    _Atomic size_t tail;  /* bytes of live runs beyond the last page asked for */
-    _Atomic size_t dirty; /* the part of them that is resident, since all were told of it */
+    _Atomic uint64_t hits; /* allocs out of the runs that the heap held */
+    _Atomic size_t units;  /* of live runs */
+    _Atomic size_t tail;   /* bytes of live runs beyond the last page asked for */
+    _Atomic size_t dirty;  /* the part of them that is resident, since all were told of it */
 };
 
 #endif

@@ -15,6 +15,8 @@
 
 static _Atomic size_t outside_bytes; /* of blocks that are not the pool's */
 static _Atomic size_t limit_units = SIZE_MAX;
+static uint64_t takes, warm; /* under the lock */
+static _Atomic uint64_t grows;
 static _Atomic uint32_t clock_ms; /* as last told: stamps what is freed */
 
 /* Whether `more` units beside what is used, what is outside, and `dirty` ones are too much. */
@@ -40,9 +42,11 @@ static void *take_within(size_t units, size_t align_units, bool *clean, bool *re
 }
 
 /* Let go of the lock, with a run just taken. */
-static void *leave_with(void *p, size_t units)
+static void *leave_with(void *p, size_t units, bool clean)
 {
     struct hk_chunk *advised = hk_huge_partial(p, units);
+    takes++;
+    warm += !clean;
     hk_lock_release(&hk_pool_lock);
     if (HK_UNLIKELY(advised != NULL)) hk_huge_undo(advised);
     return p;
@@ -52,6 +56,7 @@ static void *leave_with(void *p, size_t units)
 static void *grow(size_t chunks, size_t *got)
 {
     void *fresh = hk_map_grow(chunks, got);
+    if (fresh) atomic_fetch_add_explicit(&grows, 1, memory_order_relaxed);
     if (fresh && hk_huge_always()) hk_huge_advise(fresh, *got * HK_CHUNK_UNITS, HK_HUGE_SHARED);
     return fresh;
 }
@@ -65,7 +70,7 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
         hk_lock_acquire(&hk_pool_lock);
         void *p = take_within(units, align_units, clean, &refused);
         size_t tail = p ? 0 : hk_runs_tail();
-        if (p) return leave_with(p, units);
+        if (p) return leave_with(p, units, *clean);
         hk_lock_release(&hk_pool_lock);
         if (refused) return NULL;
         /* Growth continues what is free at the end, most likely. */
@@ -78,7 +83,7 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
         hk_lock_acquire(&hk_pool_lock);
         hk_runs_put(hk_chunk_index(fresh), got);
         p = take_within(units, align_units, clean, &refused);
-        if (p) return leave_with(p, units);
+        if (p) return leave_with(p, units, *clean);
         hk_lock_release(&hk_pool_lock);
         if (refused) return NULL; /* else others were quicker: grow again */
     }
@@ -153,8 +158,13 @@ void hk_pool_read_stats(struct hk_pool_stats *out)
     out->used_bytes = hk_pool_used_units() << HK_UNIT_SHIFT;
     out->dirty_free_bytes = hk_pool_dirty_units() << HK_UNIT_SHIFT;
     out->outside_bytes = atomic_load_explicit(&outside_bytes, memory_order_relaxed);
+    hk_lock_acquire(&hk_pool_lock);
+    out->takes = takes;
+    out->warm = warm;
+    hk_lock_release(&hk_pool_lock);
+    out->grows = atomic_load_explicit(&grows, memory_order_relaxed);
     out->huge_bytes = hk_huge_chunks() << HK_CHUNK_SHIFT;
-    out->refault_bytes = hk_units_refaulted() << HK_UNIT_SHIFT;
+    out->refault_bytes = hk_pool_refaulted_bytes();
     hk_purge_read_stats(out);
 }
 
@@ -177,7 +187,7 @@ void hk_pool_fork_child(void)
 
 size_t hk_pool_check(void)
 {
-    size_t used = 0, dirty = 0, n = 0;
+    size_t used = 0, dirty = 0, huge = 0, n = 0;
     hk_lock_acquire(&hk_pool_lock);
     for (size_t i = 0; i < hk_map_chunks(); i++) {
         struct hk_chunk *c = hk_chunk_at(i);
@@ -191,12 +201,14 @@ size_t hk_pool_check(void)
             c->state == HK_CHUNK_FREE && i > 0 && hk_chunk_at(i - 1)->state == HK_CHUNK_FREE;
         HK_CHECK(c->state != HK_CHUNK_FREE || twin || hk_chunk_at(i + c->run - 1)->run == c->run,
                  c);
+        huge += c->huge != HK_HUGE_NO;
         used += c->taken;
         HK_CHECK(c->taken == __builtin_popcount(c->used), c);
         dirty += (size_t)__builtin_popcount(~c->used & c->dirty);
     }
     HK_CHECK(used == hk_pool_used_units(), NULL);
     HK_CHECK(dirty == hk_pool_dirty_units(), NULL);
+    HK_CHECK(huge <= hk_huge_chunks(), NULL); /* of chunks that were lost too */
     hk_lock_release(&hk_pool_lock);
     return n;
 }

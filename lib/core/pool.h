@@ -53,6 +53,7 @@ struct hk_pool_stats {
     uint64_t purged_bytes, purges, refused;
     size_t huge_bytes;      /* advised to be huge pages */
     uint64_t refault_bytes; /* given back, and taken again */
+    uint64_t takes, warm, grows;
 };
 void hk_pool_read_stats(struct hk_pool_stats *out);
 /* Units that are out, and free ones that are probably resident: written under the lock. */
@@ -66,6 +67,9 @@ HK_INLINE size_t hk_pool_dirty_units(void)
 {
     return atomic_load_explicit(&hk_pool_dirty, memory_order_relaxed);
 }
+
+/* Bytes taken so far that the kernel had got back. */
+size_t hk_pool_refaulted_bytes(void);
 
 void hk_pool_fork_prepare(void);
 /* In the child: a pool caught mid-update is written off (its free memory leaks), never reused. */

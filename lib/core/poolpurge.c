@@ -29,6 +29,7 @@ static struct {
     struct range range[BATCH];
     uint32_t ranges;
     bool open;
+    bool asked;   /* by a trim: that it comes again is no fault of the decay's */
     uintptr_t by; /* hk_lock_me() of who purges */
 } flight;
 #define REFUSED_MS   4000 /* before what the kernel refused is tried again */
@@ -102,16 +103,17 @@ static void put_back(struct range r, enum landed how, uint32_t now)
 {
     uint32_t stamp = hk_chunk_at(hk_chunk_index(r.p))->freed_ms;
     if (how == CLEAN) hk_units_clean(r.p, r.units);
-    if (how == CLEAN) note_purged(r);
+    if (how == CLEAN && !flight.asked) note_purged(r);
     hk_units_put(r.p, r.units, how == REFUSED ? now + REFUSED_MS : stamp);
 }
 
-static bool begin_purge(void)
+static bool begin_purge(bool asked)
 {
     hk_lock_acquire(&hk_pool_lock);
     bool mine = !flight.open;
     if (mine) {
         flight.open = true;
+        flight.asked = asked;
         flight.by = hk_lock_me();
     }
     hk_lock_release(&hk_pool_lock);
@@ -161,7 +163,7 @@ size_t hk_pool_purge(uint32_t idle_ms, size_t keep)
     size_t bytes = 0, i = 0;
     uint32_t now = (uint32_t)hk_sys_now_ms();
     unsigned refusals = 0;
-    for (int waits = 0; !begin_purge(); waits++) {
+    for (int waits = 0; !begin_purge(idle_ms == 0); waits++) {
         if (idle_ms || waits == FLIGHT_WAITS) return 0; /* who purges now does it for us */
         hk_sys_pause();
     }

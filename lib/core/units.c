@@ -153,7 +153,7 @@ bool hk_units_follow(size_t i, unsigned at, size_t n, size_t *missing)
     return true;
 }
 
-size_t hk_units_refaulted(void)
+size_t hk_pool_refaulted_bytes(void)
 {
-    return atomic_load_explicit(&refaulted, memory_order_relaxed);
+    return atomic_load_explicit(&refaulted, memory_order_relaxed) << HK_UNIT_SHIFT;
 }

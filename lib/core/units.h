@@ -28,7 +28,4 @@ void hk_units_clean(char *p, size_t units);
  * before that, *missing tells how many chunks more it would take.
  */
 bool hk_units_follow(size_t i, unsigned at, size_t n, size_t *missing);
-/* Units taken so far that the kernel had got back. */
-size_t hk_units_refaulted(void);
-
 #endif

@@ -96,6 +96,13 @@ HK_INLINE void hk_front_pace(struct hk_heap *h)
         hk_front_tick();
 }
 
+/* How long memory has to be idle now before it goes back. */
+uint32_t hk_front_decay_ms(void);
+/* A tick by nobody's need; whether it gave memory back, so that the next one should be soon. */
+bool hk_front_look_after(void);
+/* Heed the control group's memory limit from now on. */
+void hk_front_watch_group(void);
+
 void hk_front_fork_prepare(void);
 void hk_front_fork_child(void);
 /* Walk all that the caller may look at and abort on a broken invariant; for tests. */

@@ -25,6 +25,16 @@ static void bump(struct hk_large_counts *n, _Atomic uint64_t *v)
         atomic_fetch_add_explicit(v, 1, memory_order_relaxed);
 }
 
+static void count_units(struct hk_large_counts *by, size_t more)
+{
+    if (HK_LIKELY(by != &hk_large_nobodys))
+        atomic_store_explicit(&by->units,
+                              atomic_load_explicit(&by->units, memory_order_relaxed) + more,
+                              memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&by->units, more, memory_order_relaxed);
+}
+
 static size_t resident_tail(const struct hk_unit *u)
 {
     return u->clean ? 0 : u->left;
@@ -77,6 +87,7 @@ void hk_large_retire(struct hk_large_counts *by, struct hk_unit *u)
 {
     count_tail(by, -(size_t)u->left, -resident_tail(u));
     atomic_store_explicit(&u->owner, HK_OWNER_NONE, memory_order_relaxed);
+    count_units(by, -(size_t)u->run_units);
     bump(by, &by->frees);
 }
 
@@ -91,7 +102,9 @@ void *hk_large_revive(struct hk_large_counts *by, struct hk_unit *u, size_t n, b
     set_tail(by, u, n, clean);
     if (!clean) purge_tail(by, u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
+    count_units(by, u->run_units);
     bump(by, &by->allocs);
+    bump(by, &by->hits);
     return zero ? memset(p, 0, n) : p;
 }
 
@@ -114,6 +127,7 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
     else if (clean && !((uintptr_t)p & (HK_CHUNK_BYTES - 1)) &&
              hk_pool_used_units() >= HK_HUGE_USED_UNITS)
         hk_dense_chunk(p);
+    count_units(by, units);
     bump(by, n < HK_CHUNK_BYTES ? &by->allocs : &by->big);
     if (zero && !clean && (n < HK_CLEAR_BY_PURGE || !hk_sys_purge(p, units << HK_UNIT_SHIFT)))
         memset(p, 0, n);
@@ -135,6 +149,7 @@ bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, siz
     if (units > have && !hk_pool_extend(p, have, units - have, &clean)) return false;
     u->run_units = (uint32_t)units;
     set_tail(by, u, n, clean);
+    count_units(by, units - have);
     if (units == have) return true;
     if (units < have) hk_pool_free((char *)p + units * HK_UNIT_BYTES, have - units);
     bump(by, &by->resized);
@@ -146,6 +161,8 @@ void hk_large_add_stats(struct hk_large_stats *to, const struct hk_large_counts 
     to->large_allocs += atomic_load_explicit(&n->allocs, memory_order_relaxed);
     to->big_allocs += atomic_load_explicit(&n->big, memory_order_relaxed);
     to->frees += atomic_load_explicit(&n->frees, memory_order_relaxed);
+    to->hits += atomic_load_explicit(&n->hits, memory_order_relaxed);
+    to->units += atomic_load_explicit(&n->units, memory_order_relaxed);
     to->tail_bytes += atomic_load_explicit(&n->tail, memory_order_relaxed);
     to->resized += atomic_load_explicit(&n->resized, memory_order_relaxed);
 }

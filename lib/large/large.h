@@ -34,6 +34,8 @@ HK_INLINE size_t hk_large_bytes(const struct hk_unit *u)
 
 struct hk_large_stats {
     uint64_t large_allocs, big_allocs, frees, resized;
+    uint64_t hits;     /* of large_allocs, out of runs that a heap held */
+    size_t units;      /* in live runs */
     size_t tail_bytes; /* in live runs, beyond the last page asked for */
 };
 void hk_large_add_stats(struct hk_large_stats *to, const struct hk_large_counts *n);

@@ -238,21 +238,28 @@ void (*hk_sys_loaded_function(const char *library, const char *name))(void)
     return found.f;
 }
 
+long hk_sys_read_file(const char *path, char *out, size_t bytes)
+{
+    int saved = errno;
+    long n = -1;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = syscall(SYS_read, fd, out, bytes - 1);
+        syscall(SYS_close, fd);
+    }
+    out[n > 0 ? n : 0] = 0;
+    errno = saved;
+    return n;
+}
+
 size_t hk_sys_resident_bytes(void)
 {
     char buf[128];
-    int saved = errno;
     size_t pages = 0;
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        long n = syscall(SYS_read, fd, buf, sizeof buf - 1);
-        long i = 0;
-        while (i < n && buf[i] != ' ') i++;
-        for (i++; i < n && buf[i] >= '0' && buf[i] <= '9'; i++)
-            pages = pages * 10 + (size_t)(buf[i] - '0');
-        syscall(SYS_close, fd);
-    }
-    errno = saved;
+    const char *at =
+        hk_sys_read_file("/proc/self/statm", buf, sizeof buf) > 0 ? strchr(buf, ' ') : NULL;
+    for (at = at ? at + 1 : ""; *at >= '0' && *at <= '9'; at++)
+        pages = pages * 10 + (size_t)(*at - '0');
     return pages * hk_sys_page_bytes();
 }
 

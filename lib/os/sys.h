@@ -81,6 +81,11 @@ size_t hk_sys_libc_bytes(const void *p);
  * call here that may malloc: for paths that hold nothing and are not malloc's own.
  */
 void (*hk_sys_loaded_function(const char *library, const char *name))(void);
+/*
+ * The start of a file as text, at most bytes - 1 of it, and a 0: what was read, or -1. Raw calls:
+ * the C library's are cancellation points.
+ */
+long hk_sys_read_file(const char *path, char *out, size_t bytes);
 /* Resident bytes of the process now (reads /proc; 0 if unknown) and at its peak. */
 size_t hk_sys_resident_bytes(void);
 size_t hk_sys_peak_bytes(void);

@@ -39,11 +39,27 @@ void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
     if (over) atomic_store_explicit(&hk_policy_state.now, false, memory_order_relaxed);
 }
 
-uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v)
+uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level)
 {
     /* More free than used: demand fell for good, or a phase ended. */
-    if (v->dirty_units > v->used_units) return HK_PURGE_IDLE_MS / 2;
-    return HK_PURGE_IDLE_MS;
+    uint32_t ms = v->dirty_units > v->used_units ? HK_PURGE_IDLE_MS / 2 : HK_PURGE_IDLE_MS;
+    return ms << level;
+}
+
+void hk_policy_decay(struct hk_decay *d, uint64_t given, uint64_t again)
+{
+    d->given += given - d->given / HK_DECAY_FADE;
+    d->again += again - d->again / HK_DECAY_FADE;
+    if (d->again >= HK_DECAY_LEAST && d->again > d->given / 4) {
+        if (d->level < HK_DECAY_LEVELS) d->level++;
+        d->given = d->again = 0;
+        d->calm = 0;
+    } else if (again >= HK_DECAY_LEAST / 4) {
+        d->calm = 0;
+    } else if (d->level && ++d->calm == HK_DECAY_CALM) {
+        d->level--;
+        d->calm = 0;
+    }
 }
 
 void hk_policy_huge_seen(struct hk_density *d, size_t faults, size_t pages)

@@ -188,13 +188,36 @@ HK_INLINE bool hk_policy_purge_worth(const struct hk_purge_view *v)
     return v->dirty_units >= HK_PURGE_MIN_UNITS || v->used_units >= HK_PURGE_MIN_USED_UNITS;
 }
 
+/*
+ * Memory that is given back and soon taken again costs two calls and a fault a page for nothing. So
+ * when a quarter of what went back lately came again, all times double, up to HK_DECAY_LEVELS
+ * times; they are halved when hardly anything came again for HK_DECAY_CALM looks.
+ */
+#define HK_DECAY_LEVELS 4u
+#define HK_DECAY_FADE   16u /* of what is remembered one part in so many is forgotten a look */
+#define HK_DECAY_LEAST  ((uint64_t)(4 * HK_MIB)) /* less is not worth a step */
+#define HK_DECAY_CALM   64u
+struct hk_decay {
+    uint64_t given, again; /* bytes, lately */
+    uint8_t level, calm;
+};
+/* A look ended; bytes given back and bytes taken again since the last one. */
+void hk_policy_decay(struct hk_decay *d, uint64_t given, uint64_t again);
+
 /* Whether to look for idle memory now; cut: the last look ended early. */
-HK_INLINE bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut)
+HK_INLINE bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut, unsigned level)
 {
-    return now_ms - last_ms >= (cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS);
+    return now_ms - last_ms >= (cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS << level);
+}
+
+/* A control group that has less than an eighth of its limit left is short of memory. */
+#define HK_PRESSURE_EVERY_MS 1000u
+HK_INLINE bool hk_policy_pressed(uint64_t limit, uint64_t room)
+{
+    return room < limit / 8;
 }
 
 /* How long memory must have been idle to go: less when much of it lies about. */
-uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v);
+uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level);
 
 #endif

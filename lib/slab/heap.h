@@ -77,6 +77,7 @@ struct hk_heap {
     uint8_t run_hit;                  /* one was used since the last look */
     uint8_t may_hold;                 /* of the few heaps that may hold runs */
     struct hk_large_counts large;
+    _Atomic size_t again; /* bytes of holes that were closed */
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
     uint32_t seq;    /* birth number, spreads outboxes */
     uint32_t visits; /* of malloc's slow path: pace its clock */

@@ -212,9 +212,11 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
     return got;
 }
 
-void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end)
+void hk_slab_close_hole(struct hk_heap *h, struct hk_unit *u, uint32_t *first, uint32_t *end)
 {
     unsigned i = 0;
+    size_t again = atomic_load_explicit(&h->again, memory_order_relaxed);
+    atomic_store_explicit(&h->again, again + hk_sys_page_bytes(), memory_order_relaxed);
     while (!u[i].holes) i++;
     blocks_of_page(u, i, (unsigned)__builtin_ctz(u[i].holes), first, end);
     u[i].holes &= (uint16_t)(u[i].holes - 1);

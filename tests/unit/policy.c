@@ -42,6 +42,61 @@ static void restless(void)
     hktest_ok(!hk_policy_restless(), "as much again and again is known");
 }
 
+/* Times double while what goes back comes again, and return when it does not. */
+static void decay(void)
+{
+    struct hk_decay d = {0};
+    uint64_t much = 100 * HK_MIB;
+    for (int i = 0; i < 1000; i++) hk_policy_decay(&d, much, 0);
+    hktest_ok(d.level == 0, "what goes and stays away changes nothing");
+    for (int i = 0; i < 1000; i++) hk_policy_decay(&d, HK_MIB / 8, HK_MIB / 8);
+    hktest_ok(d.level == 0, "nor do trifles");
+    struct hk_decay fresh = {0};
+    d = fresh;
+    unsigned looks = 0;
+    for (; looks < 100 && d.level < HK_DECAY_LEVELS; looks++) hk_policy_decay(&d, much, much / 2);
+    hktest_ok(d.level == HK_DECAY_LEVELS && looks <= 2 * HK_DECAY_LEVELS, "%u looks to the top",
+              looks);
+    for (int i = 0; i < 100; i++) hk_policy_decay(&d, much, much);
+    hktest_ok(d.level == HK_DECAY_LEVELS, "no further");
+    unsigned calm = 0;
+    for (; calm < 10000 && d.level; calm++) hk_policy_decay(&d, much, 0);
+    hktest_ok(calm >= HK_DECAY_LEVELS * HK_DECAY_CALM && calm < 10000, "%u calm looks down again",
+              calm);
+    bool bound = true;
+    uint64_t seed = 1;
+    for (int i = 0; i < 1000000; i++) {
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        hk_policy_decay(&d, seed >> (seed & 63), seed >> (seed >> 8 & 63));
+        bound &= d.level <= HK_DECAY_LEVELS;
+    }
+    hktest_ok(bound, "whatever it is told, it stays in its bounds");
+}
+
+/* Huge pages after one filled block, not after sparse ones, and with a trial now and then. */
+static void density(void)
+{
+    struct hk_density d = {0};
+    hktest_ok(!hk_policy_huge_next(&d), "none before anything was seen");
+    hk_policy_huge_seen(&d, 100, 1024);
+    hktest_ok(!hk_policy_huge_next(&d), "nor after a sparse block");
+    for (int i = 0; i < HK_HUGE_SPARSE; i++) hk_policy_huge_seen(&d, 1000, 1024);
+    hktest_ok(!hk_policy_huge_next(&d), "that must be made good");
+    hk_policy_huge_seen(&d, 1000, 1024);
+    unsigned yes = 0;
+    for (unsigned i = 0; i < 10 * HK_HUGE_TRIAL; i++) yes += hk_policy_huge_next(&d);
+    hktest_ok(yes == 10 * (HK_HUGE_TRIAL - 1), "%u of %u get them then", yes, 10 * HK_HUGE_TRIAL);
+    for (int i = 0; i < 1000; i++) hk_policy_huge_seen(&d, 1000, 1024);
+    hk_policy_huge_seen(&d, 0, 1024);
+    hk_policy_huge_seen(&d, 5000, 1024);
+    hktest_ok(!hk_policy_huge_next(&d), "two that were not filled, or not alone, end it");
+    hktest_ok(hk_policy_huge_band(HK_HUGE_LEAST) == 0 &&
+                  hk_policy_huge_band(2 * HK_HUGE_LEAST - 1) == 0 &&
+                  hk_policy_huge_band(2 * HK_HUGE_LEAST) == 1 &&
+                  hk_policy_huge_band(SIZE_MAX) == HK_HUGE_BANDS - 1,
+              "bands are doublings");
+}
+
 int main(void)
 {
     bool wake = true, page = true, grows = true;
@@ -61,19 +116,21 @@ int main(void)
     hktest_ok(wake, "a slab wakes before it is empty, after at least one free");
     hktest_ok(page, "a first refill touches a page, a later one two, or few blocks");
     hktest_ok(grows, "refills grow with the demand, and no further than the slab");
-    HKTEST(hk_policy_look_due(10000, 10000 - HK_PURGE_EVERY_MS, false));
-    hktest_ok(!hk_policy_look_due(10000, 10001 - HK_PURGE_EVERY_MS, false), "not too often");
-    hktest_ok(hk_policy_look_due(10000, 10000 - HK_PURGE_ON_MS, true) &&
-                  !hk_policy_look_due(10000, 10001 - HK_PURGE_ON_MS, true),
+    HKTEST(hk_policy_look_due(10000, 10000 - HK_PURGE_EVERY_MS, false, 0));
+    hktest_ok(!hk_policy_look_due(10000, 10001 - HK_PURGE_EVERY_MS, false, 0), "not too often");
+    hktest_ok(hk_policy_look_due(10000, 10000 - HK_PURGE_ON_MS, true, 0) &&
+                  !hk_policy_look_due(10000, 10001 - HK_PURGE_ON_MS, true, 0),
               "soon if the last one was cut short");
     struct hk_purge_view v = {HK_PURGE_MIN_USED_UNITS - 1, HK_PURGE_MIN_UNITS - 1};
     hktest_ok(!hk_policy_purge_worth(&v), "not for a trifle");
     v.used_units = 100;
     v.dirty_units = 50;
-    uint32_t few = hk_policy_purge_idle_ms(&v);
+    uint32_t few = hk_policy_purge_idle_ms(&v, 0);
     v.dirty_units = 500;
-    hktest_ok(hk_policy_purge_idle_ms(&v) < few, "sooner when much lies about");
+    hktest_ok(hk_policy_purge_idle_ms(&v, 0) < few, "sooner when much lies about");
     restless();
+    decay();
+    density();
     HKTEST(hk_policy_tail_purge(HK_TAIL_PURGE_MIN, 200 * HK_MIB, HK_GIB));
     hktest_ok(!hk_policy_tail_purge(HK_TAIL_PURGE_MIN - 1, 200 * HK_MIB, HK_GIB),
               "not a page or two");

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "core/huge.h"
 #include "core/pool.h"
 #include "hktest.h"
 
@@ -99,6 +100,57 @@ static bool storm(void)
     return true;
 }
 
+/* What went back by itself and is taken again counts; what a trim gave back does not. */
+static void refaults(void)
+{
+    bool clean;
+    char *p = hk_pool_alloc(64, 1, &clean);
+    size_t before = hk_pool_refaulted_bytes();
+    hk_pool_free(p, 64);
+    hk_pool_purge(0, 0);
+    p = hk_pool_alloc(64, 1, &clean);
+    hktest_ok(hk_pool_refaulted_bytes() == before, "after a trim nothing counts");
+    memset(p, 1, 64 * HK_UNIT_BYTES);
+    hk_pool_clock(1); /* long ago, or long to come */
+    hk_pool_free(p, 64);
+    hk_pool_clock(hk_sys_now_ms());
+    hk_pool_purge(1, 0);
+    p = hk_pool_alloc(64, 1, &clean);
+    hktest_ok(clean && hk_pool_refaulted_bytes() == before + 64 * HK_UNIT_BYTES,
+              "after a purge all of it does");
+    hk_pool_free(p, 64);
+    p = hk_pool_alloc(64, 1, &clean);
+    hktest_ok(hk_pool_refaulted_bytes() == before + 64 * HK_UNIT_BYTES, "once");
+    hk_pool_free(p, 64);
+}
+
+/* Marks follow whole chunks, and go when small runs come. */
+static void huge_pages(void)
+{
+    bool clean;
+    size_t n = HK_CHUNK_UNITS;
+    char *p = hk_pool_alloc(4 * n + 1, 1, &clean);
+    hk_huge_advise(p, 4 * n + 1, HK_HUGE_BIG);
+    hktest_ok(hk_huge_chunks() == 4, "of 4 chunks and a unit 4 are advised");
+    hk_huge_advise(p, 4 * n + 1, HK_HUGE_BIG);
+    hktest_ok(hk_huge_chunks() == 4, "once");
+    hk_pool_check();
+    hk_pool_free(p, 4 * n + 1);
+    char *q[8 * HK_CHUNK_UNITS];
+    unsigned got = 0;
+    while (got < sizeof q / sizeof *q && hk_huge_chunks()) q[got++] = hk_pool_alloc(1, 1, &clean);
+    hktest_ok(hk_huge_chunks() == 0, "small runs take the advice back, after %u units", got);
+    while (got) hk_pool_free(q[--got], 1);
+    p = hk_pool_alloc(2 * n, 1, &clean);
+    hk_huge_advise(p, 2 * n, HK_HUGE_SHARED);
+    hk_huge_advise(p, 2 * n, HK_HUGE_NO);
+    hktest_ok(hk_huge_chunks() == 0, "it can be taken back");
+    hk_huge_advise(p + HK_UNIT_BYTES, 2 * n - 1, HK_HUGE_BIG);
+    hktest_ok(hk_huge_chunks() == 1, "parts of a chunk get none");
+    hk_pool_free(p, 2 * n);
+    hk_pool_check();
+}
+
 int main(void)
 {
     struct hk_pool_stats s;
@@ -121,6 +173,8 @@ int main(void)
     char *p = hk_pool_alloc(64, 1, &clean);
     hktest_ok(p && clean && reads_zero(p, 64), "purged memory reads as zero and is known to");
     hk_pool_free(p, 64);
+    refaults();
+    huge_pages();
     hktest_ok(hk_pool_alloc((size_t)1 << 40, 1, &clean) == NULL, "an impossible size is refused");
     hk_pool_check();
     return hktest_done();

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: where a control group's files lie, by the text of /proc/self/cgroup.
+ * Why: versions 1 and 2, both at once, and what neither would write.
+ */
+#include "os/cgroup.h"
+
+#include <string.h>
+
+#include "hktest.h"
+
+static const struct {
+    const char *proc, *dir; /* NULL: refused */
+    bool v1;
+} cases[] = {
+    {"0::/\n", "/sys/fs/cgroup", false},
+    {"0::/user.slice/a b\n", "/sys/fs/cgroup/user.slice/a b", false},
+    {"0::/no-newline", "/sys/fs/cgroup/no-newline", false},
+    {"4:memory:/a\n0::/\n", "/sys/fs/cgroup/memory/a", true},
+    {"0::/b\n3:cpu,memory:/a\n", "/sys/fs/cgroup/memory/a", true},
+    {"5:memory,cpu:/\n", "/sys/fs/cgroup/memory", true},
+    {"5:memoryless:/x\n0::/y\n", "/sys/fs/cgroup/y", false},
+    {"5:name=memory:/x\n0::/y\n", "/sys/fs/cgroup/y", false},
+    {"5:cpu:/memory\n", NULL, false},
+    {"garbage\n", NULL, false},
+    {"5:cpu\n0::/y\n", NULL, false},
+    {"", NULL, false},
+    {"::", NULL, false},
+};
+
+int main(void)
+{
+    char dir[64];
+    bool v1;
+    for (size_t i = 0; i + 1 < sizeof cases / sizeof *cases; i++) {
+        bool got = hk_cgroup_dir(cases[i].proc, dir, sizeof dir, &v1);
+        bool right = got ? cases[i].dir && !strcmp(dir, cases[i].dir) && v1 == cases[i].v1
+                         : cases[i].dir == NULL;
+        hktest_ok(right, "case %zu: %s", i, got ? dir : "none");
+    }
+    hktest_ok(!hk_cgroup_dir("0::/0123456789012345678901234567890123456789012345678\n", dir,
+                             sizeof dir, &v1),
+              "a path that does not fit");
+    struct hk_cgroup g;
+    hktest_ok(!hk_cgroup_read(&g) || g.room <= g.limit, "the process's own group");
+    return hktest_done();
+}
