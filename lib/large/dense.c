@@ -34,10 +34,10 @@ static bool enter(void)
            !atomic_flag_test_and_set_explicit(&looking, memory_order_acquire);
 }
 
-static void look_at(struct watch *w, struct hk_density *d, size_t faults)
+static void look_at(struct watch *w, struct hk_density *d, size_t faults, unsigned least)
 {
     size_t pages = w->bytes / hk_sys_page_bytes();
-    if (w->bytes && w->by == hk_lock_me()) hk_policy_huge_seen(d, faults - w->faults, pages);
+    if (w->bytes && w->by == hk_lock_me()) hk_policy_huge_seen(d, faults - w->faults, pages, least);
     w->bytes = 0;
 }
 
@@ -52,7 +52,7 @@ void hk_dense_big(void *p, size_t bytes, bool clean)
     if (!enter()) return;
     bool ask = clean || last_big.bytes;
     size_t faults = ask ? hk_sys_thread_faults() : 0;
-    look_at(&last_big, &big[hk_policy_huge_band(last_big.bytes)], faults);
+    look_at(&last_big, &big[hk_policy_huge_band(last_big.bytes)], faults, HK_HUGE_FILLED);
     bool want = hk_policy_huge_next(d);
     if (!want && clean) begin(&last_big, bytes, faults);
     atomic_flag_clear_explicit(&looking, memory_order_release);
@@ -63,7 +63,7 @@ void hk_dense_chunk(void *p)
 {
     if (!enter()) return;
     size_t faults = hk_sys_thread_faults();
-    look_at(&last_chunk, &chunks, faults);
+    look_at(&last_chunk, &chunks, faults, HK_HUGE_SHARED_FILLED);
     bool want = hk_policy_huge_next(&chunks);
     if (!want) begin(&last_chunk, HK_CHUNK_BYTES, faults);
     atomic_flag_clear_explicit(&looking, memory_order_release);

@@ -62,9 +62,9 @@ void hk_policy_decay(struct hk_decay *d, uint64_t given, uint64_t again)
     }
 }
 
-void hk_policy_huge_seen(struct hk_density *d, size_t faults, size_t pages)
+void hk_policy_huge_seen(struct hk_density *d, size_t faults, size_t pages, unsigned least)
 {
-    bool filled = faults >= pages / 8 * HK_HUGE_FILLED && faults <= pages / 8 * HK_HUGE_OTHERS;
+    bool filled = faults >= pages / 16 * least && faults <= pages / 16 * HK_HUGE_OTHERS;
     int score = d->score + (filled ? 1 : -HK_HUGE_SPARSE);
     if (score > HK_HUGE_SCORE_MAX) score = HK_HUGE_SCORE_MAX;
     if (score < -HK_HUGE_SCORE_MAX) score = -HK_HUGE_SCORE_MAX;

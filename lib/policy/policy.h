@@ -155,12 +155,13 @@ void hk_policy_looked(size_t got, bool cut, size_t dirty_units);
 #define HK_HUGE_LEAST (4 * HK_MIB)
 #define HK_HUGE_BANDS 16u
 /* Chunks that large blocks share are treated alike, once so much is used. */
-#define HK_HUGE_USED_UNITS ((size_t)(16 * HK_MIB / HK_UNIT_BYTES))
-#define HK_HUGE_TRIAL      16u
-#define HK_HUGE_SCORE_MAX  4
-#define HK_HUGE_SPARSE     3  /* points that a sparse block costs; a filled one brings one */
-#define HK_HUGE_FILLED     6  /* page faults in the meantime, in eighths of its pages, at least */
-#define HK_HUGE_OTHERS     10 /* and at most: else other memory was touched as well */
+#define HK_HUGE_USED_UNITS    ((size_t)(16 * HK_MIB / HK_UNIT_BYTES))
+#define HK_HUGE_TRIAL         16u
+#define HK_HUGE_SCORE_MAX     4
+#define HK_HUGE_SPARSE        3 /* points that a sparse block costs; a filled one brings one */
+#define HK_HUGE_FILLED        15 /* page faults in the meantime, in sixteenths of its pages, at least; */
+#define HK_HUGE_SHARED_FILLED 13 /* in chunks, as blocks that are yet to come fill gaps */
+#define HK_HUGE_OTHERS        20 /* and at most: else other memory was touched as well */
 enum hk_thp { HK_THP_OFF, HK_THP_AUTO, HK_THP_ON };
 
 struct hk_density {
@@ -173,8 +174,11 @@ HK_INLINE unsigned hk_policy_huge_band(size_t n)
     unsigned b = n < 2 * HK_HUGE_LEAST ? 0 : hk_log2(n / HK_HUGE_LEAST);
     return b < HK_HUGE_BANDS ? b : HK_HUGE_BANDS - 1;
 }
-/* A block of so many pages was handed out, and so many page faults came until the next one. */
-void hk_policy_huge_seen(struct hk_density *d, size_t faults, size_t pages);
+/*
+ * A block of so many pages was handed out, and so many page faults came until the next one; least:
+ * sixteenths for it to count as filled.
+ */
+void hk_policy_huge_seen(struct hk_density *d, size_t faults, size_t pages, unsigned least);
 /* Whether the next block gets huge pages. */
 bool hk_policy_huge_next(struct hk_density *d);
 
