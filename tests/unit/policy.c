@@ -78,17 +78,17 @@ static void density(void)
 {
     struct hk_density d = {0};
     hktest_ok(!hk_policy_huge_next(&d), "none before anything was seen");
-    hk_policy_huge_seen(\& d, 100, 1024, HK_HUGE_FILLED);
+    hk_policy_huge_seen(&d, 100, 1024, HK_HUGE_FILLED);
     hktest_ok(!hk_policy_huge_next(&d), "nor after a sparse block");
-    for (int i = 0; i < HK_HUGE_SPARSE; i++) hk_policy_huge_seen(\& d, 1000, 1024, HK_HUGE_FILLED);
+    for (int i = 0; i < HK_HUGE_SPARSE; i++) hk_policy_huge_seen(&d, 1000, 1024, HK_HUGE_FILLED);
     hktest_ok(!hk_policy_huge_next(&d), "that must be made good");
-    hk_policy_huge_seen(\& d, 1000, 1024, HK_HUGE_FILLED);
+    hk_policy_huge_seen(&d, 1000, 1024, HK_HUGE_FILLED);
     unsigned yes = 0;
     for (unsigned i = 0; i < 10 * HK_HUGE_TRIAL; i++) yes += hk_policy_huge_next(&d);
     hktest_ok(yes == 10 * (HK_HUGE_TRIAL - 1), "%u of %u get them then", yes, 10 * HK_HUGE_TRIAL);
-    for (int i = 0; i < 1000; i++) hk_policy_huge_seen(\& d, 1000, 1024, HK_HUGE_FILLED);
-    hk_policy_huge_seen(\& d, 0, 1024, HK_HUGE_FILLED);
-    hk_policy_huge_seen(\& d, 5000, 1024, HK_HUGE_FILLED);
+    for (int i = 0; i < 1000; i++) hk_policy_huge_seen(&d, 1000, 1024, HK_HUGE_FILLED);
+    hk_policy_huge_seen(&d, 0, 1024, HK_HUGE_FILLED);
+    hk_policy_huge_seen(&d, 5000, 1024, HK_HUGE_FILLED);
     hktest_ok(!hk_policy_huge_next(&d), "two that were not filled, or not alone, end it");
     hktest_ok(hk_policy_huge_band(HK_HUGE_LEAST) == 0 &&
                   hk_policy_huge_band(2 * HK_HUGE_LEAST - 1) == 0 &&
