@@ -68,7 +68,7 @@ HK_INLINE size_t hk_pool_dirty_units(void)
     return atomic_load_explicit(&hk_pool_dirty, memory_order_relaxed);
 }
 
-/* Bytes taken so far that the kernel had got back. */
+/* Bytes taken so far that the kernel had got back, but for those of purges with idle_ms 0. */
 size_t hk_pool_refaulted_bytes(void);
 
 void hk_pool_fork_prepare(void);

@@ -29,7 +29,7 @@ static struct {
     struct range range[BATCH];
     uint32_t ranges;
     bool open;
-    bool asked;   /* by a trim: that it comes again is no fault of the decay's */
+    bool asked;   /* by a trim: that it comes again tells nothing */
     uintptr_t by; /* hk_lock_me() of who purges */
 } flight;
 #define REFUSED_MS   4000 /* before what the kernel refused is tried again */

@@ -7,6 +7,7 @@
  * Threads: all. No lock is held over the kernel's work.
  */
 #include "core/pool.h"
+#include "front/decay.h"
 #include "front/fast.h"
 #include "large/mapped.h"
 #include "os/cgroup.h"
@@ -16,31 +17,8 @@
 static _Atomic uint64_t last_ms, last_anew_ms; /* a look at parked heaps · one not to go on */
 static _Atomic bool cut;                       /* the last one ended early */
 static _Atomic size_t own_got;                 /* by threads from their own heaps since then */
-static _Atomic uint8_t level;                  /* of the decay, for all to read */
-static atomic_flag deciding = ATOMIC_FLAG_INIT;
-static struct hk_decay decay; /* who holds deciding */
-static size_t again_seen;     /* the same */
-
 #define GROUP_OFF UINT64_MAX
 static _Atomic uint64_t group_ms = GROUP_OFF; /* a look at the control group's limit */
-
-static unsigned decay_level(void)
-{
-    return atomic_load_explicit(&level, memory_order_relaxed);
-}
-
-/* A look gave so much back: how much of the earlier came again? */
-static void decide(size_t given)
-{
-    if (atomic_flag_test_and_set_explicit(&deciding, memory_order_acquire)) return;
-    size_t again = hk_pool_refaulted_bytes();
-    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all)
-        again += atomic_load_explicit(&h->again, memory_order_relaxed);
-    hk_policy_decay(&decay, given, again - again_seen);
-    again_seen = again;
-    atomic_store_explicit(&level, decay.level, memory_order_relaxed);
-    atomic_flag_clear_explicit(&deciding, memory_order_release);
-}
 
 enum how { GO_ON, ANEW, ALL }; /* what the last look left · what is idle now · all there is */
 
@@ -51,7 +29,7 @@ static void look_at_own(struct hk_heap *h, uint64_t now)
     bool anew = !h->cut;
     h->lull = now - h->tick_ms >= HK_LULL_MS;
     h->tick_ms = now;
-    if (!hk_policy_look_due(now, h->look_ms, h->cut, decay_level())) return;
+    if (!hk_policy_look_due(now, h->look_ms, h->cut)) return;
     h->look_ms = now;
     if (anew) {
         if (h->awake < h->awake_seen) h->awake_seen = h->awake;
@@ -135,10 +113,10 @@ static void look_at_all(const struct hk_purge_view *v, enum how how)
         return;
     }
     if (v->dirty_units >= HK_PURGE_MIN_UNITS)
-        got += hk_pool_purge(hk_policy_purge_idle_ms(v, decay_level()), 0);
+        got += hk_pool_purge(hk_policy_purge_idle_ms(v, hk_decay_level()), 0);
     got += atomic_exchange_explicit(&own_got, 0, memory_order_relaxed);
     hk_policy_looked(got, more, hk_pool_dirty_units());
-    decide(got);
+    hk_decay_learn(got);
 }
 
 void hk_front_tick(void)
@@ -147,16 +125,17 @@ void hk_front_tick(void)
     if (!hk_policy_purge_worth(&v) && !hk_policy_restless()) return;
     uint64_t now = hk_sys_now_ms();
     hk_pool_clock(now);
+    hk_decay_tick();
     uint64_t last = atomic_load_explicit(&last_ms, memory_order_relaxed);
     look_at_group(now);
     if (hk_thread.heap) look_at_own(hk_thread.heap, now);
     bool short_one = atomic_load_explicit(&cut, memory_order_relaxed);
-    if (!hk_policy_look_due(now, last, short_one, decay_level())) return;
+    if (!hk_policy_look_due(now, last, short_one)) return;
     if (!atomic_compare_exchange_strong_explicit(&last_ms, &last, now, memory_order_relaxed,
                                                  memory_order_relaxed))
         return;
     last = atomic_load_explicit(&last_anew_ms, memory_order_relaxed);
-    bool anew = hk_policy_look_due(now, last, false, decay_level());
+    bool anew = hk_policy_look_due(now, last, false);
     if (anew) atomic_store_explicit(&last_anew_ms, now, memory_order_relaxed);
     look_at_all(&v, anew ? ANEW : GO_ON);
 }
@@ -164,7 +143,7 @@ void hk_front_tick(void)
 uint32_t hk_front_decay_ms(void)
 {
     struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
-    return hk_policy_purge_idle_ms(&v, decay_level());
+    return hk_policy_purge_idle_ms(&v, hk_decay_level());
 }
 
 bool hk_front_look_after(void)

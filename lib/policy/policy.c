@@ -41,9 +41,9 @@ void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
 
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level)
 {
-    /* More free than used: demand fell for good, or a phase ended. */
-    uint32_t ms = v->dirty_units > v->used_units ? HK_PURGE_IDLE_MS / 2 : HK_PURGE_IDLE_MS;
-    return ms << level;
+    /* More free than used: demand fell for good, most likely, or a phase ended. */
+    if (v->dirty_units > v->used_units) return HK_PURGE_IDLE_MS / 2;
+    return HK_PURGE_IDLE_MS + HK_PURGE_IDLE_MS * level / HK_DECAY_LEVELS;
 }
 
 void hk_policy_decay(struct hk_decay *d, uint64_t given, uint64_t again)
@@ -54,7 +54,7 @@ void hk_policy_decay(struct hk_decay *d, uint64_t given, uint64_t again)
         if (d->level < HK_DECAY_LEVELS) d->level++;
         d->given = d->again = 0;
         d->calm = 0;
-    } else if (again >= HK_DECAY_LEAST / 4) {
+    } else if (again >= HK_DECAY_LEAST / 32) {
         d->calm = 0;
     } else if (d->level && ++d->calm == HK_DECAY_CALM) {
         d->level--;

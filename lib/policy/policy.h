@@ -193,25 +193,30 @@ HK_INLINE bool hk_policy_purge_worth(const struct hk_purge_view *v)
 }
 
 /*
- * Memory that is given back and soon taken again costs two calls and a fault a page for nothing. So
- * when a quarter of what went back lately came again, all times double, up to HK_DECAY_LEVELS
- * times; they are halved when hardly anything came again for HK_DECAY_CALM looks.
+ * Memory that is given back and soon taken again costs two calls and a fault a page (1.7 µs with
+ * its clearing) for nothing. When such faults cost more than about a hundredth of the time lately,
+ * and are a quarter of what went back, free memory may lie idle for a quarter longer, up to twice
+ * as long; and again for less when hardly anything came again for HK_DECAY_CALM looks. Only while
+ * the process works, and while less is free than used: what it frees before it rests must not wait
+ * (doubled four times, always, ten minutes of stress held 800 MiB for seconds after their end).
  */
 #define HK_DECAY_LEVELS 4u
 #define HK_DECAY_FADE   16u /* of what is remembered one part in so many is forgotten a look */
-#define HK_DECAY_LEAST  ((uint64_t)(4 * HK_MIB)) /* less is not worth a step */
+#define HK_DECAY_LEAST  ((uint64_t)(128 * HK_MIB)) /* remembered, of 4 s */
 #define HK_DECAY_CALM   64u
 struct hk_decay {
     uint64_t given, again; /* bytes, lately */
     uint8_t level, calm;
 };
+/* Fewer ticks between two looks: the process rests. */
+#define HK_REST_TICKS 1000u
 /* A look ended; bytes given back and bytes taken again since the last one. */
 void hk_policy_decay(struct hk_decay *d, uint64_t given, uint64_t again);
 
 /* Whether to look for idle memory now; cut: the last look ended early. */
-HK_INLINE bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut, unsigned level)
+HK_INLINE bool hk_policy_look_due(uint64_t now_ms, uint64_t last_ms, bool cut)
 {
-    return now_ms - last_ms >= (cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS << level);
+    return now_ms - last_ms >= (cut ? HK_PURGE_ON_MS : HK_PURGE_EVERY_MS);
 }
 
 /* A control group that has less than an eighth of its limit left is short of memory. */

@@ -28,16 +28,16 @@ static void restless(void)
     hk_policy_looked(0, false, 10);
     hk_policy_note_dirty(least + 11, used);
     hktest_ok(hk_policy_restless(), "unless it went meanwhile");
-    hk_policy_looked(0, false, 0);
+    hk_policy_looked(0, false);
     hktest_ok(hk_policy_restless(), "and the count starts anew");
-    for (unsigned i = 0; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false, 0);
+    for (unsigned i = 0; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false);
     hk_policy_note_parked(HK_AWAKE_UNITS / 2);
     hktest_ok(!hk_policy_restless(), "one thread leaves little");
     hk_policy_note_parked(HK_AWAKE_UNITS / 2 + 1);
     hktest_ok(hk_policy_restless(), "several leave much");
-    for (unsigned i = 1; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false, 0);
+    for (unsigned i = 1; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false);
     hk_policy_note_parked(HK_AWAKE_UNITS);
-    hk_policy_looked(0, false, 0);
+    hk_policy_looked(0, false);
     hk_policy_note_parked(2 * HK_AWAKE_UNITS);
     hktest_ok(!hk_policy_restless(), "as much again and again is known");
 }
@@ -116,10 +116,10 @@ int main(void)
     hktest_ok(wake, "a slab wakes before it is empty, after at least one free");
     hktest_ok(page, "a first refill touches a page, a later one two, or few blocks");
     hktest_ok(grows, "refills grow with the demand, and no further than the slab");
-    HKTEST(hk_policy_look_due(10000, 10000 - HK_PURGE_EVERY_MS, false, 0));
-    hktest_ok(!hk_policy_look_due(10000, 10001 - HK_PURGE_EVERY_MS, false, 0), "not too often");
-    hktest_ok(hk_policy_look_due(10000, 10000 - HK_PURGE_ON_MS, true, 0) &&
-                  !hk_policy_look_due(10000, 10001 - HK_PURGE_ON_MS, true, 0),
+    HKTEST(hk_policy_look_due(10000, 10000 - HK_PURGE_EVERY_MS, false));
+    hktest_ok(!hk_policy_look_due(10000, 10001 - HK_PURGE_EVERY_MS, false), "not too often");
+    hktest_ok(hk_policy_look_due(10000, 10000 - HK_PURGE_ON_MS, true) &&
+                  !hk_policy_look_due(10000, 10001 - HK_PURGE_ON_MS, true),
               "soon if the last one was cut short");
     struct hk_purge_view v = {HK_PURGE_MIN_USED_UNITS - 1, HK_PURGE_MIN_UNITS - 1};
     hktest_ok(!hk_policy_purge_worth(&v), "not for a trifle");
@@ -128,6 +128,8 @@ int main(void)
     uint32_t few = hk_policy_purge_idle_ms(&v, 0);
     v.dirty_units = 500;
     hktest_ok(hk_policy_purge_idle_ms(&v, 0) < few, "sooner when much lies about");
+    hktest_ok(hk_policy_purge_idle_ms(&v, HK_DECAY_LEVELS) == 2 * hk_policy_purge_idle_ms(&v, 0),
+              "twice as late at most if it comes again");
     restless();
     decay();
     density();

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: what looks learn from: bytes given back, units and pages of slabs that came again.
+ * Why: see decay.h.
+ */
+#include "front/decay.h"
+
+#include "core/pool.h"
+#include "front/front.h"
+#include "policy/policy.h"
+
+static _Atomic uint32_t ticks; /* since the last look, about */
+static _Atomic uint8_t level;
+static atomic_flag learning = ATOMIC_FLAG_INIT;
+static struct hk_decay decay; /* who set learning */
+static size_t again_seen;     /* the same */
+
+unsigned hk_decay_level(void)
+{
+    return atomic_load_explicit(&level, memory_order_relaxed);
+}
+
+void hk_decay_tick(void)
+{
+    uint32_t n = atomic_load_explicit(&ticks, memory_order_relaxed);
+    atomic_store_explicit(&ticks, n + 1, memory_order_relaxed); /* some get lost */
+}
+
+void hk_decay_learn(size_t given)
+{
+    if (atomic_flag_test_and_set_explicit(&learning, memory_order_acquire)) return;
+    size_t again = hk_pool_refaulted_bytes();
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all)
+        again += atomic_load_explicit(&h->again, memory_order_relaxed);
+    hk_policy_decay(&decay, given, again - again_seen);
+    again_seen = again;
+    bool rests = atomic_exchange_explicit(&ticks, 0, memory_order_relaxed) < HK_REST_TICKS;
+    atomic_store_explicit(&level, rests ? 0 : decay.level, memory_order_relaxed);
+    atomic_flag_clear_explicit(&learning, memory_order_release);
+}
