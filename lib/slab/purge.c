@@ -160,9 +160,9 @@ static size_t purge_slab(struct hk_heap *h, struct hk_unit *u)
     return purge_chosen(&l);
 }
 
-#define LONG_GRAIN 10 /* log2 of what all sizes above 4 KiB are multiples of */
+#define LONG_GRAIN 8 /* log2 of what all sizes above 1 KiB are multiples of */
 
-/* The head of u's list as 1 + its distance into the slab in sixteens of bytes, or in KiB. */
+/* The head of u's list as 1 + its distance into the slab by sixteen bytes, or by 256. */
 static uint16_t head_of(const struct hk_unit *u)
 {
     unsigned shift = hk_class_units(u->cls) > 1 ? LONG_GRAIN : 4;
