@@ -10,7 +10,8 @@ quartiles behind it, and the peak resident MiB. "libc" is the C library without 
 that Debian ships are found by themselves. --calls adds system calls a thousand operations (one
 run each under strace), --latency the p99.9 of malloc and free. CSV, JSON and an SVG go to --out.
 """
-import argparse, csv, html, json, math, os, re, shutil, statistics, subprocess, sys
+import argparse
+import collections, csv, html, json, math, os, re, shutil, statistics, subprocess, sys
 
 DEBIAN = {
     "jemalloc": "libjemalloc.so.2",
@@ -38,8 +39,15 @@ def environment(library):
     return env
 
 
+crashes = collections.Counter()  # by library: some peers do, now and then
+
+
 def run(command, library):
-    done = subprocess.run(command, env=environment(library), capture_output=True, text=True, timeout=300)
+    for _ in range(5):
+        done = subprocess.run(command, env=environment(library), capture_output=True, text=True, timeout=300)
+        if done.returncode >= 0:
+            break
+        crashes[library] += 1
     if done.returncode:
         raise RuntimeError("%s with %s: status %d, %s" % (command, library, done.returncode, done.stderr[-200:]))
     return {k: v for k, v in (word.split("=", 1) for word in done.stdout.split())}
@@ -186,6 +194,9 @@ def main():
     if options.latency:
         print_table(table, names, "latency p50 / p99 / p99.9, ns", lambda c: "%.0f/%.0f/%.0f" % (c["p50_ns"], c["p99_ns"], c["p999_ns"]))
     print_table(table, names, "page faults", lambda c: "%.0f" % c["faults"])
+    for name in names:
+        if crashes[allocators[name]]:
+            print("%s crashed %d times; those runs were repeated" % (name, crashes[allocators[name]]))
     if options.out:
         os.makedirs(options.out, exist_ok=True)
         with open(os.path.join(options.out, "results.csv"), "w", newline="") as f:
