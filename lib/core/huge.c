@@ -9,6 +9,7 @@
 #include "core/units.h"
 #include "os/sys.h"
 
+#define AHEAD       7    /* chunks */
 #define BORDERS_MAX 2000 /* of the 65 530 mappings that a process may have by default */
 
 static _Atomic bool always;
@@ -62,6 +63,19 @@ static bool mark_all(size_t first, size_t end, enum hk_huge want)
     return news;
 }
 
+/* The free chunks that were never touched from `end` on are next, most likely: one call for some.
+ */
+static size_t ahead(size_t end)
+{
+    size_t most = end + AHEAD < hk_map_chunks() ? end + AHEAD : hk_map_chunks();
+    while (end < most) {
+        const struct hk_chunk *c = hk_chunk_at(end);
+        if (c->state != HK_CHUNK_FREE || c->dirty || c->huge) break;
+        end++;
+    }
+    return end;
+}
+
 void hk_huge_advise(void *p, size_t units, enum hk_huge want)
 {
     size_t first = hk_chunk_index((char *)p + HK_CHUNK_BYTES - 1);
@@ -69,6 +83,11 @@ void hk_huge_advise(void *p, size_t units, enum hk_huge want)
     if (first >= end) return;
     hk_lock_acquire(&hk_pool_lock);
     bool news = mark_all(first, end, want);
+    if (want == HK_HUGE_SHARED && news) {
+        size_t more = ahead(end);
+        mark_all(end, more, HK_HUGE_AHEAD);
+        end = more;
+    }
     hk_lock_release(&hk_pool_lock);
     size_t bytes = (end - first) * HK_CHUNK_BYTES;
     if (!news || (want ? hk_sys_huge : hk_sys_nohuge)(hk_chunk_addr(first), bytes)) return;
@@ -82,7 +101,11 @@ struct hk_chunk *hk_huge_partial(void *p, size_t units)
     char *end = (char *)p + units * HK_UNIT_BYTES;
     struct hk_chunk *c = hk_chunk_at(hk_chunk_index(end - 1));
     if (HK_LIKELY(!c->huge) || hk_huge_always() || c->taken == HK_CHUNK_UNITS) return NULL;
-    if (c->huge == HK_HUGE_SHARED && c->taken > units) return NULL;
+    bool others = c->taken > units;
+    if (c->huge == HK_HUGE_AHEAD || (c->huge == HK_HUGE_SHARED && others)) {
+        c->huge = HK_HUGE_SHARED;
+        return NULL;
+    }
     mark(c->index, HK_HUGE_NO);
     return c;
 }

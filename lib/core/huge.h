@@ -14,8 +14,8 @@
 /* All the heap's chunks, from the next growth on, whoever takes them. */
 void hk_huge_set_always(bool on);
 bool hk_huge_always(void);
-/* For a big block, or for a chunk of large ones. */
-enum hk_huge { HK_HUGE_NO, HK_HUGE_BIG, HK_HUGE_SHARED };
+/* For a big block · for a chunk of large ones · for one that is free, as such will come next. */
+enum hk_huge { HK_HUGE_NO, HK_HUGE_BIG, HK_HUGE_SHARED, HK_HUGE_AHEAD };
 /* Advise huge pages, or not, for the whole chunks among units of which the caller owns some. */
 void hk_huge_advise(void *p, size_t units, enum hk_huge want);
 /*

@@ -34,27 +34,27 @@ static bool enter(void)
            !atomic_flag_test_and_set_explicit(&looking, memory_order_acquire);
 }
 
-static void look_at(struct watch *w, struct hk_density *d, size_t faults, unsigned least)
+/* What the last one tells, if it is this thread's. */
+static void look_at(struct watch *w, struct hk_density *d, unsigned least)
 {
     size_t pages = w->bytes / hk_sys_page_bytes();
-    if (w->bytes && w->by == hk_lock_me()) hk_policy_huge_seen(d, faults - w->faults, pages, least);
+    if (w->bytes && w->by == hk_lock_me())
+        hk_policy_huge_seen(d, hk_sys_thread_faults() - w->faults, pages, least);
     w->bytes = 0;
 }
 
-static void begin(struct watch *w, size_t bytes, size_t faults)
+static void begin(struct watch *w, size_t bytes)
 {
-    *w = (struct watch){bytes, faults, hk_lock_me()};
+    *w = (struct watch){bytes, hk_sys_thread_faults(), hk_lock_me()};
 }
 
 void hk_dense_big(void *p, size_t bytes, bool clean)
 {
     struct hk_density *d = &big[hk_policy_huge_band(bytes)];
     if (!enter()) return;
-    bool ask = clean || last_big.bytes;
-    size_t faults = ask ? hk_sys_thread_faults() : 0;
-    look_at(&last_big, &big[hk_policy_huge_band(last_big.bytes)], faults, HK_HUGE_FILLED);
+    look_at(&last_big, &big[hk_policy_huge_band(last_big.bytes)], HK_HUGE_FILLED);
     bool want = hk_policy_huge_next(d);
-    if (!want && clean) begin(&last_big, bytes, faults);
+    if (!want && clean) begin(&last_big, bytes);
     atomic_flag_clear_explicit(&looking, memory_order_release);
     hk_huge_advise(p, bytes >> HK_UNIT_SHIFT, want ? HK_HUGE_BIG : HK_HUGE_NO);
 }
@@ -62,10 +62,9 @@ void hk_dense_big(void *p, size_t bytes, bool clean)
 void hk_dense_chunk(void *p)
 {
     if (!enter()) return;
-    size_t faults = hk_sys_thread_faults();
-    look_at(&last_chunk, &chunks, faults, HK_HUGE_SHARED_FILLED);
+    look_at(&last_chunk, &chunks, HK_HUGE_SHARED_FILLED);
     bool want = hk_policy_huge_next(&chunks);
-    if (!want) begin(&last_chunk, HK_CHUNK_BYTES, faults);
+    if (!want) begin(&last_chunk, HK_CHUNK_BYTES);
     atomic_flag_clear_explicit(&looking, memory_order_release);
-    if (want) hk_huge_advise(p, HK_CHUNK_UNITS, HK_HUGE_SHARED);
+    hk_huge_advise(p, HK_CHUNK_UNITS, want ? HK_HUGE_SHARED : HK_HUGE_NO);
 }
