@@ -4,7 +4,7 @@
  * Why: every heap counts for itself, so counting costs no locked instruction; large/ counts, the
  *   heap of slab/ holds the counts, and neither needs to know the other.
  * Invariants: only the sum over all heaps has a meaning: a block may be freed elsewhere; it wraps.
- * Threads: written by who holds the heap, read by all.
+ * Threads: written by who holds the heap; atomic ones read by all.
  */
 #ifndef HK_CORE_COUNTS_H
 #define HK_CORE_COUNTS_H
@@ -17,6 +17,7 @@ struct hk_large_counts {
     _Atomic uint64_t allocs, big, frees, resized;
     _Atomic uint64_t hits; /* allocs out of the runs that the heap held */
     _Atomic size_t units;  /* of live runs */
+    size_t asked, held;    /* bytes of late requests that reached the pool, and of their units */
     _Atomic size_t tail;   /* bytes of live runs beyond the last page asked for */
     _Atomic size_t dirty;  /* the part of them that is resident, since all were told of it */
 };

@@ -84,6 +84,7 @@ void hk_huge_advise(void *p, size_t units, enum hk_huge want)
     hk_lock_acquire(&hk_pool_lock);
     bool news = mark_all(first, end, want);
     if (want == HK_HUGE_SHARED && news) {
+        if (hk_chunk_at(first)->state == HK_CHUNK_USED) hk_units_soil(hk_chunk_at(first));
         size_t more = ahead(end);
         mark_all(end, more, HK_HUGE_AHEAD);
         end = more;
@@ -96,18 +97,20 @@ void hk_huge_advise(void *p, size_t units, enum hk_huge want)
     hk_lock_release(&hk_pool_lock);
 }
 
-struct hk_chunk *hk_huge_partial(void *p, size_t units)
+struct hk_chunk *hk_huge_taken(void *p, size_t units)
 {
     char *end = (char *)p + units * HK_UNIT_BYTES;
     struct hk_chunk *c = hk_chunk_at(hk_chunk_index(end - 1));
-    if (HK_LIKELY(!c->huge) || hk_huge_always() || c->taken == HK_CHUNK_UNITS) return NULL;
+    if (HK_LIKELY(!c->huge) || c->taken == HK_CHUNK_UNITS) return NULL;
     bool others = c->taken > units;
-    if (c->huge == HK_HUGE_AHEAD || (c->huge == HK_HUGE_SHARED && others)) {
+    if (c->huge == HK_HUGE_AHEAD || hk_huge_always()) {
         c->huge = HK_HUGE_SHARED;
-        return NULL;
+        hk_units_soil(c);
+    } else if (c->huge != HK_HUGE_SHARED || !others) {
+        mark(c->index, HK_HUGE_NO);
+        return c;
     }
-    mark(c->index, HK_HUGE_NO);
-    return c;
+    return NULL;
 }
 
 void hk_huge_undo(struct hk_chunk *c)

@@ -19,11 +19,11 @@ enum hk_huge { HK_HUGE_NO, HK_HUGE_BIG, HK_HUGE_SHARED, HK_HUGE_AHEAD };
 /* Advise huge pages, or not, for the whole chunks among units of which the caller owns some. */
 void hk_huge_advise(void *p, size_t units, enum hk_huge want);
 /*
- * Under the pool's lock: the chunk that the end of the run just taken uses a part of, if it is
- * advised for what was there before, else NULL. The caller takes the advice back, with
- * hk_huge_undo, when it let go of the lock.
+ * Under the pool's lock: a run was taken. The chunk that its end uses a part of, if it is advised
+ * for what was there before, else NULL: the caller takes the advice back, with hk_huge_undo, when
+ * it let go of the lock.
  */
-struct hk_chunk *hk_huge_partial(void *p, size_t units);
+struct hk_chunk *hk_huge_taken(void *p, size_t units);
 void hk_huge_undo(struct hk_chunk *c);
 /* Chunks advised. */
 size_t hk_huge_chunks(void);

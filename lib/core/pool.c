@@ -44,7 +44,7 @@ static void *take_within(size_t units, size_t align_units, bool *clean, bool *re
 /* Let go of the lock, with a run just taken. */
 static void *leave_with(void *p, size_t units, bool clean)
 {
-    struct hk_chunk *advised = hk_huge_partial(p, units);
+    struct hk_chunk *advised = hk_huge_taken(p, units);
     takes++;
     warm += !clean;
     hk_lock_release(&hk_pool_lock);
@@ -57,7 +57,7 @@ static void *grow(size_t chunks, size_t *got)
 {
     void *fresh = hk_map_grow(chunks, got);
     if (fresh) atomic_fetch_add_explicit(&grows, 1, memory_order_relaxed);
-    if (fresh && hk_huge_always()) hk_huge_advise(fresh, *got * HK_CHUNK_UNITS, HK_HUGE_SHARED);
+    if (fresh && hk_huge_always()) hk_huge_advise(fresh, *got * HK_CHUNK_UNITS, HK_HUGE_AHEAD);
     return fresh;
 }
 

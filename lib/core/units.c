@@ -117,6 +117,12 @@ void hk_units_put(char *p, size_t units, uint32_t now)
     if (empty) hk_runs_put(empty_from, empty);
 }
 
+void hk_units_soil(struct hk_chunk *c)
+{
+    add(&hk_pool_dirty, (size_t)__builtin_popcount(~c->used & ~c->dirty));
+    c->dirty = UINT32_MAX;
+}
+
 void hk_units_clean(char *p, size_t units)
 {
     size_t i = hk_chunk_index(p);

@@ -23,6 +23,8 @@ bool hk_units_dress(size_t first, size_t units);
 void hk_units_put(char *p, size_t units, uint32_t now);
 /* These read as zero now, by the kernel's doing: not dirty any more. Before they are put. */
 void hk_units_clean(char *p, size_t units);
+/* All free units of a taken chunk may be resident: the first touch of a huge page is all of it. */
+void hk_units_soil(struct hk_chunk *c);
 /*
  * Whether the units from place `at` of chunk i on, n of them, are all free; if the heap's end comes
  * before that, *missing tells how many chunks more it would take.

@@ -108,6 +108,17 @@ void *hk_large_revive(struct hk_large_counts *by, struct hk_unit *u, size_t n, b
     return zero ? memset(p, 0, n) : p;
 }
 
+/* The first block of a fresh chunk, in a process whose large blocks leave little of their units. */
+static void consider_chunk(struct hk_large_counts *by, void *p, size_t n, size_t units, bool clean)
+{
+    if (HK_UNLIKELY(by == &hk_large_nobodys)) return;
+    by->asked += n - by->asked / HK_HUGE_FADE;
+    by->held += (units << HK_UNIT_SHIFT) - by->held / HK_HUGE_FADE;
+    if (clean && !((uintptr_t)p & (HK_CHUNK_BYTES - 1)) &&
+        hk_policy_huge_chunk(by->asked, by->held, hk_pool_used_units()))
+        hk_dense_chunk(p);
+}
+
 void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool zero)
 {
     bool clean;
@@ -124,9 +135,8 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
     if (HK_UNLIKELY(n >= HK_HUGE_LEAST))
         hk_dense_big(p, units << HK_UNIT_SHIFT, clean);
-    else if (clean && !((uintptr_t)p & (HK_CHUNK_BYTES - 1)) &&
-             hk_pool_used_units() >= HK_HUGE_USED_UNITS)
-        hk_dense_chunk(p);
+    else
+        consider_chunk(by, p, n, units, clean);
     count_units(by, units);
     bump(by, n < HK_CHUNK_BYTES ? &by->allocs : &by->big);
     if (zero && !clean && (n < HK_CLEAR_BY_PURGE || !hk_sys_purge(p, units << HK_UNIT_SHIFT)))

@@ -154,7 +154,10 @@ void hk_policy_looked(size_t got, bool cut, size_t dirty_units);
  */
 #define HK_HUGE_LEAST (4 * HK_MIB)
 #define HK_HUGE_BANDS 16u
-/* Chunks that large blocks share are treated alike, once so much is used. */
+/*
+ * Chunks that large blocks share are treated alike, once so much is used, if the blocks asked for
+ * lately fill so many sixteenths of their units.
+ */
 #define HK_HUGE_USED_UNITS    ((size_t)(16 * HK_MIB / HK_UNIT_BYTES))
 #define HK_HUGE_TRIAL         16u
 #define HK_HUGE_SCORE_MAX     4
@@ -168,6 +171,13 @@ struct hk_density {
     int8_t score; /* positive: filled */
     uint8_t turn;
 };
+
+#define HK_HUGE_ASKED 14u
+#define HK_HUGE_FADE  32u /* lately: about so many requests */
+HK_INLINE bool hk_policy_huge_chunk(size_t asked, size_t held, size_t used_units)
+{
+    return used_units >= HK_HUGE_USED_UNITS && asked / HK_HUGE_ASKED >= held / 16;
+}
 
 HK_INLINE unsigned hk_policy_huge_band(size_t n)
 {

@@ -145,6 +145,23 @@ static void huge_pages(void)
     hk_huge_advise(p, 2 * n, HK_HUGE_SHARED);
     hk_huge_advise(p, 2 * n, HK_HUGE_NO);
     hktest_ok(hk_huge_chunks() == 0, "it can be taken back");
+    hk_pool_free(p, 2 * n);
+    hk_pool_purge(0, 0);
+    p = hk_pool_alloc(3, 1, &clean);
+    size_t dirty = hk_pool_dirty_units();
+    hk_huge_advise((char *)((uintptr_t)p & ~(HK_CHUNK_BYTES - 1)), n, HK_HUGE_SHARED);
+    size_t marks = hk_huge_chunks();
+    hktest_ok(marks >= 1 && hk_pool_dirty_units() == dirty + n - 3,
+              "the rest of a shared chunk may be resident, %zu units",
+              hk_pool_dirty_units() - dirty);
+    hk_pool_check();
+    char *r = hk_pool_alloc(2, 1, &clean);
+    hktest_ok(!clean && hk_huge_chunks() == marks, "whose advice stays when others come");
+    hk_pool_free(r, 2);
+    hk_pool_free(p, 3);
+    for (size_t i = 0; i < hk_map_chunks(); i++) hk_huge_advise(hk_chunk_addr(i), n, HK_HUGE_NO);
+    hktest_ok(hk_huge_chunks() == 0, "none are left");
+    p = hk_pool_alloc(2 * n, 1, &clean);
     hk_huge_advise(p + HK_UNIT_BYTES, 2 * n - 1, HK_HUGE_BIG);
     hktest_ok(hk_huge_chunks() == 1, "parts of a chunk get none");
     hk_pool_free(p, 2 * n);
