@@ -55,7 +55,7 @@ static void mark(size_t i, enum hk_huge want)
 static bool mark_all(size_t first, size_t end, enum hk_huge want)
 {
     bool news = false;
-    if (want && borders > BORDERS_MAX) return false;
+    if (borders > BORDERS_MAX) return false; /* what a cut would save is not worth a mapping */
     for (size_t i = first; i < end; i++) {
         news |= !hk_chunk_at(i)->huge != !want;
         mark(i, want);
@@ -83,12 +83,6 @@ void hk_huge_advise(void *p, size_t units, enum hk_huge want)
     if (first >= end) return;
     hk_lock_acquire(&hk_pool_lock);
     bool news = mark_all(first, end, want);
-    if (want == HK_HUGE_SHARED && news) {
-        if (hk_chunk_at(first)->state == HK_CHUNK_USED) hk_units_soil(hk_chunk_at(first));
-        size_t more = ahead(end);
-        mark_all(end, more, HK_HUGE_AHEAD);
-        end = more;
-    }
     hk_lock_release(&hk_pool_lock);
     size_t bytes = (end - first) * HK_CHUNK_BYTES;
     if (!news || (want ? hk_sys_huge : hk_sys_nohuge)(hk_chunk_addr(first), bytes)) return;
@@ -97,23 +91,46 @@ void hk_huge_advise(void *p, size_t units, enum hk_huge want)
     hk_lock_release(&hk_pool_lock);
 }
 
+void hk_huge_share(void *p, size_t units)
+{
+    struct hk_chunk *c = hk_chunk_at(hk_chunk_index(p));
+    size_t first = c->index, end = first + 1;
+    hk_lock_acquire(&hk_pool_lock);
+    /* Not if others were quicker: of what they took nothing is known. */
+    bool news = c->taken == units && mark_all(first, end, HK_HUGE_SHARED);
+    if (news) {
+        hk_units_soil(c);
+        end = ahead(end);
+        mark_all(first + 1, end, HK_HUGE_AHEAD);
+    }
+    hk_lock_release(&hk_pool_lock);
+    if (!news || hk_sys_huge(hk_chunk_addr(first), (end - first) * HK_CHUNK_BYTES)) return;
+    hk_lock_acquire(&hk_pool_lock);
+    mark_all(first, end, HK_HUGE_NO); /* refused */
+    hk_lock_release(&hk_pool_lock);
+}
+
 struct hk_chunk *hk_huge_taken(void *p, size_t units)
 {
     char *end = (char *)p + units * HK_UNIT_BYTES;
     struct hk_chunk *c = hk_chunk_at(hk_chunk_index(end - 1));
     if (HK_LIKELY(!c->huge) || c->taken == HK_CHUNK_UNITS) return NULL;
-    bool others = c->taken > units;
-    if (c->huge == HK_HUGE_AHEAD || hk_huge_always()) {
+    bool keep = c->huge == HK_HUGE_SHARED && c->taken > units;
+    if (keep) return NULL;
+    if (c->huge == HK_HUGE_AHEAD || hk_huge_always() || borders > BORDERS_MAX) {
         c->huge = HK_HUGE_SHARED;
         hk_units_soil(c);
-    } else if (c->huge != HK_HUGE_SHARED || !others) {
-        mark(c->index, HK_HUGE_NO);
-        return c;
+        return NULL;
     }
-    return NULL;
+    mark(c->index, HK_HUGE_NO);
+    return c;
 }
 
 void hk_huge_undo(struct hk_chunk *c)
 {
-    hk_sys_nohuge(hk_chunk_addr(c->index), HK_CHUNK_BYTES);
+    if (hk_sys_nohuge(hk_chunk_addr(c->index), HK_CHUNK_BYTES)) return;
+    hk_lock_acquire(&hk_pool_lock);
+    mark(c->index, HK_HUGE_SHARED); /* refused */
+    if (c->state == HK_CHUNK_USED) hk_units_soil(c);
+    hk_lock_release(&hk_pool_lock);
 }

@@ -16,8 +16,13 @@ void hk_huge_set_always(bool on);
 bool hk_huge_always(void);
 /* For a big block · for a chunk of large ones · for one that is free, as such will come next. */
 enum hk_huge { HK_HUGE_NO, HK_HUGE_BIG, HK_HUGE_SHARED, HK_HUGE_AHEAD };
-/* Advise huge pages, or not, for the whole chunks among units of which the caller owns some. */
+/* Advise huge pages, or not, for the whole chunks of a run, all of them the caller's. */
 void hk_huge_advise(void *p, size_t units, enum hk_huge want);
+/*
+ * Advise them for the chunk that starts at p and that others will share, if so far these units of
+ * the caller's are all that was taken of it; free chunks that come next get them in the same call.
+ */
+void hk_huge_share(void *p, size_t units);
 /*
  * Under the pool's lock: a run was taken. The chunk that its end uses a part of, if it is advised
  * for what was there before, else NULL: the caller takes the advice back, with hk_huge_undo, when

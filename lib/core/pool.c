@@ -12,12 +12,12 @@
 #include "core/units.h"
 #include "os/lock.h"
 #include "os/report.h"
+#include "os/sys.h"
 
 static _Atomic size_t outside_bytes; /* of blocks that are not the pool's */
 static _Atomic size_t limit_units = SIZE_MAX;
 static uint64_t takes, warm; /* under the lock */
 static _Atomic uint64_t grows;
-static _Atomic uint32_t clock_ms; /* as last told: stamps what is freed */
 
 /* Whether `more` units beside what is used, what is outside, and `dirty` ones are too much. */
 static bool beyond_limit(size_t more, size_t dirty)
@@ -89,14 +89,9 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
     }
 }
 
-void hk_pool_clock(uint64_t now_ms)
-{
-    atomic_store_explicit(&clock_ms, (uint32_t)now_ms, memory_order_relaxed);
-}
-
 void hk_pool_free(void *p, size_t units)
 {
-    uint32_t now = atomic_load_explicit(&clock_ms, memory_order_relaxed);
+    uint32_t now = (uint32_t)hk_sys_now_ms();
     hk_lock_acquire(&hk_pool_lock);
     hk_units_put(p, units, now);
     hk_lock_release(&hk_pool_lock);
@@ -106,6 +101,7 @@ static bool extend(char *end, size_t more, bool *clean, size_t *missing)
 {
     size_t i = hk_chunk_index(end);
     unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
+    size_t all = more;
     hk_lock_acquire(&hk_pool_lock);
     bool fits = !beyond_limit(more, hk_pool_dirty_units()) && hk_units_follow(i, at, more, missing);
     *clean = true;
@@ -116,7 +112,9 @@ static bool extend(char *end, size_t more, bool *clean, size_t *missing)
         *clean &= hk_units_take_at(c, at, k);
         more -= k;
     }
+    struct hk_chunk *advised = fits ? hk_huge_taken(end, all) : NULL;
     hk_lock_release(&hk_pool_lock);
+    if (HK_UNLIKELY(advised != NULL)) hk_huge_undo(advised);
     return fits;
 }
 

@@ -19,8 +19,6 @@
  * that all of it reads as zero. NULL when the kernel gives no more, or the limit is reached.
  */
 void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
-/* What time it is: whoever looks at the clock tells, as freeing does not look. */
-void hk_pool_clock(uint64_t now_ms);
 /* Give back units [p, p + units): a whole run, or a part of one. */
 void hk_pool_free(void *p, size_t units);
 /*

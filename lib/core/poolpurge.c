@@ -18,7 +18,7 @@
 
 struct range {
     char *p;
-    size_t units;
+    size_t units, dirty; /* of them */
 };
 
 /*
@@ -32,7 +32,6 @@ static struct {
     bool asked;   /* by a trim: that it comes again tells nothing */
     uintptr_t by; /* hk_lock_me() of who purges */
 } flight;
-#define REFUSED_MS   4000 /* before what the kernel refused is tried again */
 #define REFUSALS     32   /* a purge: those behind come next time */
 #define FLIGHT_WAITS 2000 /* of 50 µs: no purge takes that long */
 
@@ -42,8 +41,7 @@ static _Atomic uint64_t purged_bytes, purges, refused;
 static bool purgeable(const struct hk_chunk *c, uint32_t now, uint32_t idle_ms)
 {
     bool live = c->state == HK_CHUNK_FREE || c->state == HK_CHUNK_USED;
-    return live && (~c->used & c->dirty) &&
-           (int32_t)(now - c->freed_ms) >= (int32_t)idle_ms; /* freed after `now`: negative */
+    return live && (~c->used & c->dirty) && hk_stamp_idle(c->freed_ms, now, idle_ms);
 }
 
 /* Whole free chunks from i on, at most `most`, taken out of their free run. */
@@ -54,9 +52,11 @@ static struct range take_free_chunks(size_t i, size_t most, uint32_t now, uint32
     while (n < most && i + n < end && hk_chunk_at(i + n)->state == HK_CHUNK_FREE &&
            purgeable(hk_chunk_at(i + n), now, idle_ms))
         n++;
+    struct range r = {hk_chunk_addr(i), n * HK_CHUNK_UNITS, 0};
     hk_runs_take_at(i, n);
-    hk_units_dress(i, n * HK_CHUNK_UNITS);
-    return (struct range){hk_chunk_addr(i), n * HK_CHUNK_UNITS};
+    for (; n; n--, i++)
+        r.dirty += hk_units_lend_at(hk_chunk_at(i), 0, HK_CHUNK_UNITS, !flight.asked);
+    return r;
 }
 
 /*
@@ -80,22 +80,10 @@ static struct range take_dirty(size_t *i, size_t keep, uint32_t now, uint32_t id
         uint32_t m = ~c->used & c->dirty;
         unsigned at = (unsigned)__builtin_ctz(m), n = 0;
         while (at + n < HK_CHUNK_UNITS && n < most && (m >> (at + n) & 1)) n++;
-        hk_units_take_at(c, at, n);
-        return (struct range){hk_chunk_addr(*i) + (size_t)at * HK_UNIT_BYTES, n};
+        size_t lent = hk_units_lend_at(c, at, n, !flight.asked);
+        return (struct range){hk_chunk_addr(*i) + (size_t)at * HK_UNIT_BYTES, n, lent};
     }
-    return (struct range){NULL, 0};
-}
-
-/* What is taken again soon was given back too early: see hk_policy_decay. */
-static void note_purged(struct range r)
-{
-    size_t i = hk_chunk_index(r.p);
-    unsigned at = (unsigned)((uintptr_t)r.p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
-    for (size_t left = r.units; left; i++, at = 0) {
-        unsigned n = left < HK_CHUNK_UNITS - at ? (unsigned)left : HK_CHUNK_UNITS - at;
-        hk_chunk_at(i)->purged |= hk_low_mask32(n) << at;
-        left -= n;
-    }
+    return (struct range){NULL, 0, 0};
 }
 
 /* now: of a refusal. */
@@ -103,8 +91,7 @@ static void put_back(struct range r, enum landed how, uint32_t now)
 {
     uint32_t stamp = hk_chunk_at(hk_chunk_index(r.p))->freed_ms;
     if (how == CLEAN) hk_units_clean(r.p, r.units);
-    if (how == CLEAN && !flight.asked) note_purged(r);
-    hk_units_put(r.p, r.units, how == REFUSED ? now + REFUSED_MS : stamp);
+    hk_units_put(r.p, r.units, how == REFUSED ? now + HK_REFUSED_MS : stamp);
 }
 
 static bool begin_purge(bool asked)
@@ -139,13 +126,15 @@ static size_t land(bool last, unsigned *refusals)
     uint32_t clean = 0;
     for (uint32_t k = 0, run; k < flight.ranges; k += run) {
         const struct range *r = &flight.range[k];
-        size_t units = r->units;
-        for (run = 1; k + run < flight.ranges && r[run].p == r->p + units * HK_UNIT_BYTES; run++)
+        size_t units = r->units, dirty = r->dirty;
+        for (run = 1; k + run < flight.ranges && r[run].p == r->p + units * HK_UNIT_BYTES; run++) {
             units += r[run].units;
+            dirty += r[run].dirty;
+        }
         bool done = hk_sys_purge(r->p, units * HK_UNIT_BYTES);
         atomic_fetch_add_explicit(done ? &purges : &refused, 1, memory_order_relaxed);
         if (done) clean |= hk_low_mask32(run) << k;
-        if (done) bytes += units * HK_UNIT_BYTES;
+        if (done) bytes += dirty * HK_UNIT_BYTES;
         *refusals += !done;
     }
     uint32_t now = (uint32_t)hk_sys_now_ms(); /* not under the lock: it may be a system call */

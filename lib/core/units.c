@@ -33,19 +33,33 @@ static HK_NOINLINE void count_refaults(struct hk_chunk *c, uint32_t m)
     c->purged &= ~m;
 }
 
-bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n)
+/* How many of units [at, at + n), which leave c, are dirty. */
+static size_t leave(struct hk_chunk *c, unsigned at, unsigned n)
 {
     uint32_t m = hk_low_mask32(n) << at;
     HK_CHECK((c->used & m) == 0, hk_chunk_addr(c->index));
     size_t dirty = dirty_in(c, m, n);
     c->used |= m;
     c->dirty |= m;
-    if (HK_UNLIKELY(c->purged & m)) count_refaults(c, m);
     c->taken = (uint8_t)(c->taken + n);
     add(&hk_pool_used, n);
     add(&hk_pool_dirty, -dirty);
     hk_filler_file(c);
-    return dirty == 0;
+    return dirty;
+}
+
+bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n)
+{
+    uint32_t m = hk_low_mask32(n) << at;
+    if (HK_UNLIKELY(c->purged & m)) count_refaults(c, m);
+    return leave(c, at, n) == 0;
+}
+
+size_t hk_units_lend_at(struct hk_chunk *c, unsigned at, unsigned n, bool note)
+{
+    uint32_t dirty = c->dirty & ~c->used & hk_low_mask32(n) << at;
+    c->purged = note ? c->purged | dirty : c->purged & ~dirty;
+    return leave(c, at, n);
 }
 
 /* n < HK_CHUNK_UNITS units out of partly used chunks, or NULL. */
@@ -58,7 +72,8 @@ static void *filler_take(unsigned n, unsigned align, bool *clean)
     return hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES;
 }
 
-bool hk_units_dress(size_t first, size_t units)
+/* Units from the start of chunk `first` on, out of chunks just taken from the free runs. */
+static bool dress(size_t first, size_t units)
 {
     bool clean = true;
     for (; units; first++) {
@@ -79,7 +94,7 @@ void *hk_units_take(size_t units, size_t align_units, bool *clean)
     size_t align = align_units > HK_CHUNK_UNITS ? align_units / HK_CHUNK_UNITS : 1;
     size_t first = hk_runs_take(chunks, align);
     if (first == SIZE_MAX) return NULL;
-    *clean = hk_units_dress(first, units);
+    *clean = dress(first, units);
     return hk_chunk_addr(first);
 }
 

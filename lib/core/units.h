@@ -13,12 +13,27 @@
 
 extern HK_HIDDEN struct hk_lock hk_pool_lock;
 
+#define HK_REFUSED_MS 4000u /* before what the kernel refused is tried again */
+
+/*
+ * Whether what was freed at `stamp` has been idle for idle_ms. The clock wraps after 49 days: only
+ * a stamp that lies a little ahead is one of a refusal, or newer than `now`.
+ */
+HK_INLINE bool hk_stamp_idle(uint32_t stamp, uint32_t now, uint32_t idle_ms)
+{
+    uint32_t ahead = stamp - now;
+    return (ahead == 0 || ahead > 2 * HK_REFUSED_MS) && now - stamp >= idle_ms;
+}
+
 /* As hk_pool_alloc, without growth. */
 void *hk_units_take(size_t units, size_t align_units, bool *clean);
 /* Units [at, at + n) of a chunk that is off the free runs; true if they all read as zero. */
 bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n);
-/* Units from the start of chunk `first` on, out of chunks just taken from the free runs. */
-bool hk_units_dress(size_t first, size_t units);
+/*
+ * The same for a purge; how many of them are dirty. note: that these, taken again after it, count
+ * as refaults.
+ */
+size_t hk_units_lend_at(struct hk_chunk *c, unsigned at, unsigned n, bool note);
 /* Units come back, freed at `now`, ms. */
 void hk_units_put(char *p, size_t units, uint32_t now);
 /* These read as zero now, by the kernel's doing: not dirty any more. Before they are put. */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: what looks learn from: bytes given back, units and pages of slabs that came again.
+ * What: what looks learn from: bytes given back, and units that came again.
  * Why: see decay.h.
  */
 #include "front/decay.h"
 
 #include "core/pool.h"
-#include "front/front.h"
 #include "policy/policy.h"
 
 static _Atomic uint32_t ticks; /* since the last look, about */
@@ -30,11 +29,14 @@ void hk_decay_learn(size_t given)
 {
     if (atomic_flag_test_and_set_explicit(&learning, memory_order_acquire)) return;
     size_t again = hk_pool_refaulted_bytes();
-    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all)
-        again += atomic_load_explicit(&h->again, memory_order_relaxed);
     hk_policy_decay(&decay, given, again - again_seen);
     again_seen = again;
     bool rests = atomic_exchange_explicit(&ticks, 0, memory_order_relaxed) < HK_REST_TICKS;
     atomic_store_explicit(&level, rests ? 0 : decay.level, memory_order_relaxed);
     atomic_flag_clear_explicit(&learning, memory_order_release);
+}
+
+void hk_decay_fork_child(void)
+{
+    atomic_flag_clear_explicit(&learning, memory_order_relaxed); /* by a thread that is not here */
 }

@@ -15,5 +15,6 @@ void hk_decay_tick(void);
 void hk_decay_learn(size_t given);
 /* Of the idle time, see hk_policy_purge_idle_ms; 0 while the process rests. */
 unsigned hk_decay_level(void);
+void hk_decay_fork_child(void);
 
 #endif

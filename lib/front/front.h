@@ -81,6 +81,8 @@ struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t units);
 /* What h holds goes back to the pool; idle_only: unless some of it was of use since the last call.
  */
 void hk_runs_drop(struct hk_heap *h, bool idle_only);
+/* After the heaps have their states. */
+void hk_runs_fork_child(void);
 
 /*
  * Give back all that can be, but for `keep` bytes of free memory: own caches, parked heaps, free

@@ -13,7 +13,9 @@
 #include <string.h>
 
 #include "core/pool.h"
+#include "front/decay.h"
 #include "front/fast.h"
+#include "large/dense.h"
 #include "os/lock.h"
 #include "os/report.h"
 #include "os/sys.h"
@@ -43,6 +45,9 @@ void hk_heap_large_stats(struct hk_large_stats *out)
     hk_large_add_stats(out, &hk_large_nobodys);
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all)
         hk_large_add_stats(out, &h->large);
+    /* A block that came and went between two reads. */
+    if (out->tail_bytes > PTRDIFF_MAX) out->tail_bytes = 0;
+    if (out->units > PTRDIFF_MAX) out->units = 0;
 }
 
 /* Metadata, or a unit of the heap when the kernel maps nothing any more; zeroed. */
@@ -190,6 +195,7 @@ void hk_heap_park(struct hk_thread *t)
     hk_remote_flush(h);
     hk_remote_drain(h, UINT32_MAX);
     hk_runs_drop(h, false);
+    hk_large_tell(&h->large);
     keep_bins(h, t);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     size_t left = h->noted || h->awake < 0 ? 0 : (size_t)h->awake;
@@ -379,6 +385,9 @@ void hk_front_fork_child(void)
         n++;
     }
     if (!keep) atomic_store_explicit(&parked_count, n, memory_order_relaxed);
+    hk_runs_fork_child();
+    hk_decay_fork_child();
+    hk_dense_fork_child();
 }
 
 void hk_front_check(void)

@@ -35,9 +35,9 @@ static void give_back(struct hk_unit *u)
 /* One of the same length goes first, as variety is what finds a fit; else they take turns. */
 static void put_out(struct hk_heap *h, uint32_t units)
 {
-    uint32_t ahead = h->runs & ~hk_low_mask32(h->run_hand);
-    uint32_t from = h->runs_of[units] ? h->runs_of[units] : ahead ? ahead : h->runs;
-    unsigned slot = (unsigned)__builtin_ctz(from);
+    uint32_t from = h->runs_of[units] ? h->runs_of[units] : h->runs;
+    uint32_t ahead = from & ~hk_low_mask32(h->run_hand);
+    unsigned slot = (unsigned)__builtin_ctz(ahead ? ahead : from);
     h->run_hand = (uint8_t)((slot + 1) % HK_RUN_SLOTS);
     give_back(take_out(h, slot));
 }
@@ -63,6 +63,7 @@ bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)
     while (h->runs == UINT32_MAX || (h->runs && h->run_units + units > cap)) put_out(h, units);
     unsigned slot = (unsigned)__builtin_ctz(~h->runs);
     h->run[slot] = u;
+    h->run_last = (uint8_t)slot;
     h->runs |= 1u << slot;
     h->runs_of[units] |= 1u << slot;
     h->run_units += units;
@@ -72,9 +73,11 @@ bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)
 
 struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t units)
 {
-    if (units >= HK_CHUNK_UNITS || !h->runs_of[units]) return NULL;
+    uint32_t fit = units < HK_CHUNK_UNITS ? h->runs_of[units] : 0;
+    if (!fit) return NULL;
+    unsigned slot = fit >> h->run_last & 1 ? h->run_last : (unsigned)__builtin_ctz(fit);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    struct hk_unit *u = take_out(h, (unsigned)__builtin_ctz(h->runs_of[units]));
+    struct hk_unit *u = take_out(h, slot);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     h->run_hit = 1;
     return u;
@@ -92,4 +95,14 @@ void hk_runs_drop(struct hk_heap *h, bool idle_only)
         h->may_hold = 0;
     }
     atomic_store_explicit(&h->busy, busy, memory_order_release);
+}
+
+void hk_runs_fork_child(void)
+{
+    uint32_t n = 0;
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        bool lost = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST;
+        n += h->may_hold && !lost;
+    }
+    atomic_store_explicit(&holders, n, memory_order_relaxed);
 }

@@ -115,6 +115,7 @@ static void look_at_all(const struct hk_purge_view *v, enum how how)
     if (v->dirty_units >= HK_PURGE_MIN_UNITS)
         got += hk_pool_purge(hk_policy_purge_idle_ms(v, hk_decay_level()), 0);
     got += atomic_exchange_explicit(&own_got, 0, memory_order_relaxed);
+    more |= hk_thread.heap && hk_thread.heap->cut;
     hk_policy_looked(got, more, hk_pool_dirty_units());
     hk_decay_learn(got);
 }
@@ -123,10 +124,8 @@ void hk_front_tick(void)
 {
     struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
     if (!hk_policy_purge_worth(&v) && !hk_policy_restless()) return;
-    uint64_t now = hk_sys_now_ms();
-    hk_pool_clock(now);
+    uint64_t last = atomic_load_explicit(&last_ms, memory_order_relaxed), now = hk_sys_now_ms();
     hk_decay_tick();
-    uint64_t last = atomic_load_explicit(&last_ms, memory_order_relaxed);
     look_at_group(now);
     if (hk_thread.heap) look_at_own(hk_thread.heap, now);
     bool short_one = atomic_load_explicit(&cut, memory_order_relaxed);

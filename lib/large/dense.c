@@ -28,10 +28,16 @@ void hk_dense_set_mode(enum hk_thp m)
     hk_huge_set_always(m == HK_THP_ON);
 }
 
-static bool enter(void)
+/* With bigger pages a huge one is not a chunk's size. */
+static bool automatic(void)
 {
     return atomic_load_explicit(&mode, memory_order_relaxed) == HK_THP_AUTO &&
-           !atomic_flag_test_and_set_explicit(&looking, memory_order_acquire);
+           hk_sys_page_bytes() == 4096;
+}
+
+static bool enter(void)
+{
+    return !atomic_flag_test_and_set_explicit(&looking, memory_order_acquire);
 }
 
 /* What the last one tells, if it is this thread's. */
@@ -51,7 +57,11 @@ static void begin(struct watch *w, size_t bytes)
 void hk_dense_big(void *p, size_t bytes, bool clean)
 {
     struct hk_density *d = &big[hk_policy_huge_band(bytes)];
-    if (!enter()) return;
+    if (!automatic()) return;
+    if (!enter()) {
+        hk_huge_advise(p, bytes >> HK_UNIT_SHIFT, HK_HUGE_NO);
+        return;
+    }
     look_at(&last_big, &big[hk_policy_huge_band(last_big.bytes)], HK_HUGE_FILLED);
     bool want = hk_policy_huge_next(d);
     if (!want && clean) begin(&last_big, bytes);
@@ -59,12 +69,18 @@ void hk_dense_big(void *p, size_t bytes, bool clean)
     hk_huge_advise(p, bytes >> HK_UNIT_SHIFT, want ? HK_HUGE_BIG : HK_HUGE_NO);
 }
 
-void hk_dense_chunk(void *p)
+void hk_dense_chunk(void *p, size_t units)
 {
-    if (!enter()) return;
+    if (!automatic() || !enter()) return;
     look_at(&last_chunk, &chunks, HK_HUGE_SHARED_FILLED);
     bool want = hk_policy_huge_next(&chunks);
     if (!want) begin(&last_chunk, HK_CHUNK_BYTES);
     atomic_flag_clear_explicit(&looking, memory_order_release);
-    hk_huge_advise(p, HK_CHUNK_UNITS, want ? HK_HUGE_SHARED : HK_HUGE_NO);
+    if (want) hk_huge_share(p, units);
+}
+
+void hk_dense_fork_child(void)
+{
+    last_big.bytes = last_chunk.bytes = 0;
+    atomic_flag_clear_explicit(&looking, memory_order_relaxed); /* by a thread that is not here */
 }

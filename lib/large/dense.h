@@ -12,7 +12,8 @@
 void hk_dense_set_mode(enum hk_thp mode);
 /* A run at p, at least HK_HUGE_LEAST bytes, goes to the program; clean: none of it is resident. */
 void hk_dense_big(void *p, size_t bytes, bool clean);
-/* A large block is the first one of the chunk at p, none of which is resident. */
-void hk_dense_chunk(void *p);
+/* A large block of so many units, none resident, starts at p, where a chunk does. */
+void hk_dense_chunk(void *p, size_t units);
+void hk_dense_fork_child(void);
 
 #endif

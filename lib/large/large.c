@@ -116,7 +116,7 @@ static void consider_chunk(struct hk_large_counts *by, void *p, size_t n, size_t
     by->held += (units << HK_UNIT_SHIFT) - by->held / HK_HUGE_FADE;
     if (clean && !((uintptr_t)p & (HK_CHUNK_BYTES - 1)) &&
         hk_policy_huge_chunk(by->asked, by->held, hk_pool_used_units()))
-        hk_dense_chunk(p);
+        hk_dense_chunk(p, units);
 }
 
 void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool zero)
@@ -164,6 +164,13 @@ bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, siz
     if (units < have) hk_pool_free((char *)p + units * HK_UNIT_BYTES, have - units);
     bump(by, &by->resized);
     return true;
+}
+
+void hk_large_tell(struct hk_large_counts *by)
+{
+    size_t untold = atomic_load_explicit(&by->dirty, memory_order_relaxed);
+    atomic_fetch_add_explicit(&dirty_tails, untold, memory_order_relaxed);
+    atomic_store_explicit(&by->dirty, 0, memory_order_relaxed);
 }
 
 void hk_large_add_stats(struct hk_large_stats *to, const struct hk_large_counts *n)

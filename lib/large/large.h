@@ -32,6 +32,9 @@ HK_INLINE size_t hk_large_bytes(const struct hk_unit *u)
     return (size_t)u->run_units << HK_UNIT_SHIFT;
 }
 
+/* The thread ends: what all are to know of its counts, they learn now. */
+void hk_large_tell(struct hk_large_counts *by);
+
 struct hk_large_stats {
     uint64_t large_allocs, big_allocs, frees, resized;
     uint64_t hits;     /* of large_allocs, out of runs that a heap held */

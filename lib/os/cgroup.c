@@ -10,7 +10,8 @@
 #include "os/sys.h"
 
 #define PATH_BYTES 1024
-#define LEVELS     16 /* a bound for the walk */
+#define TEXT_BYTES 4096 /* of a file of many lines */
+#define LEVELS     16   /* a bound for the walk */
 
 /* Digits at the start of s; UINT64_MAX for "max" and for what is beyond. */
 static uint64_t number(const char *s)
@@ -71,7 +72,21 @@ bool hk_cgroup_dir(const char *proc, char *dir, size_t room, bool *v1)
     return true;
 }
 
-/* One group: less room than before? */
+/* Pages of files that nobody uses: the kernel takes those first. */
+static uint64_t inactive_files(char *dir, size_t len, bool v1)
+{
+    char text[TEXT_BYTES];
+    const char *key = v1 ? "\ntotal_inactive_file " : "\ninactive_file ";
+    if (len + sizeof "/memory.stat" > PATH_BYTES) return 0;
+    strcpy(dir + len, "/memory.stat");
+    bool done = hk_sys_read_file(dir, text, sizeof text) > 0;
+    dir[len] = 0;
+    const char *at = done ? strstr(text, key) : NULL;
+    uint64_t bytes = at ? number(at + strlen(key)) : 0;
+    return bytes == UINT64_MAX ? 0 : bytes;
+}
+
+/* One group: has it a smaller part of its limit left? */
 static void look_at(char *dir, bool v1, struct hk_cgroup *out)
 {
     size_t len = strlen(dir);
@@ -80,16 +95,19 @@ static void look_at(char *dir, bool v1, struct hk_cgroup *out)
     if (high < limit) limit = high;
     if (limit >= INT64_MAX / 2) return; /* version 1 says a huge number for none */
     uint64_t used = read_number(dir, len, v1 ? "/memory.usage_in_bytes" : "/memory.current");
+    if (used == UINT64_MAX) return;
+    uint64_t files = inactive_files(dir, len, v1);
+    used -= files < used ? files : used;
     uint64_t room = used < limit ? limit - used : 0;
-    if (used == UINT64_MAX || room >= out->room) return;
-    *out = (struct hk_cgroup){limit, room};
+    bool less = !out->limit || room / (limit / 1024 + 1) < out->room / (out->limit / 1024 + 1);
+    if (less) *out = (struct hk_cgroup){limit, room};
 }
 
 bool hk_cgroup_read(struct hk_cgroup *out)
 {
-    char proc[PATH_BYTES], dir[PATH_BYTES];
+    char proc[TEXT_BYTES], dir[PATH_BYTES];
     bool v1;
-    *out = (struct hk_cgroup){0, UINT64_MAX};
+    *out = (struct hk_cgroup){0, 0};
     if (hk_sys_read_file("/proc/self/cgroup", proc, sizeof proc) <= 0) return false;
     if (!hk_cgroup_dir(proc, dir, sizeof dir, &v1)) return false;
     size_t root = strlen(v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup");
@@ -99,5 +117,5 @@ bool hk_cgroup_read(struct hk_cgroup *out)
         if (strlen(dir) <= root) break;
         *strrchr(dir, '/') = 0;
     }
-    return out->room != UINT64_MAX;
+    return out->limit != 0;
 }

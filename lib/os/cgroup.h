@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 struct hk_cgroup {
-    uint64_t limit, room; /* bytes: of the group, its own or a parent, with the least room */
+    uint64_t limit, room; /* bytes: of the group, its own or a parent, with the least part of its
+                             limit left; files that nobody uses do not count */
 };
 
 /* False if no limit is set, or none can be read. Versions 1 and 2 of control groups. */

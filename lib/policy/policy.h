@@ -88,19 +88,21 @@ HK_INLINE size_t hk_policy_mapped_least(size_t least, size_t freed)
 }
 
 /*
- * Freed runs that a heap may hold for its thread, units in all: an eighth of what is used, shared
- * among those who hold any, between 1 and 4 MiB; and how many heaps may.
+ * Freed runs that a heap may hold for its thread, units in all: an eighth of what is used, at most
+ * 8 MiB, shared among those who hold any; between 1 and 4 MiB each. And how many heaps may.
  */
 #define HK_RUN_CACHE_UNITS ((uint32_t)(HK_MIB / HK_UNIT_BYTES))
 #define HK_RUN_CACHE_MOST  (4 * HK_RUN_CACHE_UNITS)
+#define HK_RUN_CACHE_ALL   (8 * HK_RUN_CACHE_UNITS)
 #define HK_RUN_HOLDERS     16u
 
 HK_INLINE uint32_t hk_policy_run_cap(size_t used_units, uint32_t holders)
 {
-    size_t share = used_units / 8 / (holders ? holders : 1);
-    return share < HK_RUN_CACHE_UNITS  ? HK_RUN_CACHE_UNITS
-           : share > HK_RUN_CACHE_MOST ? HK_RUN_CACHE_MOST
-                                       : (uint32_t)share;
+    if (holders == 0) holders = 1;
+    size_t share = used_units / 8 / holders, most = HK_RUN_CACHE_ALL / holders;
+    if (most > HK_RUN_CACHE_MOST) most = HK_RUN_CACHE_MOST;
+    if (share > most) share = most;
+    return share > HK_RUN_CACHE_UNITS ? (uint32_t)share : HK_RUN_CACHE_UNITS;
 }
 /* A heap tells all of so many bytes more or less of resident tails of its large blocks. */
 #define HK_TAIL_TELL ((size_t)(256 * HK_KIB))

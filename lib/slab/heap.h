@@ -74,10 +74,10 @@ struct hk_heap {
     uint32_t runs_of[HK_CHUNK_UNITS]; /* of so many units: a bit a slot */
     uint32_t run_units;               /* their sum */
     uint8_t run_hand;                 /* the slot whose run goes next */
+    uint8_t run_last;                 /* the slot of the run that came last: the warmest */
     uint8_t run_hit;                  /* one was used since the last look */
     uint8_t may_hold;                 /* of the few heaps that may hold runs */
     struct hk_large_counts large;
-    _Atomic size_t again; /* bytes of holes that were closed */
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
     uint32_t seq;    /* birth number, spreads outboxes */
     uint32_t visits; /* of malloc's slow path: pace its clock */

@@ -196,9 +196,10 @@ static size_t look_into(struct hk_heap *h, struct hk_unit *u, bool force, uint32
 size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
 {
     size_t got = 0;
-    unsigned c = h->look_class;
-    for (unsigned n = 1; n < HK_CLASSES; n++, c = c % (HK_CLASSES - 1) + 1) {
-        if (c == 0) c = 1;
+    unsigned c = h->look_class ? h->look_class : HK_CLASSES - 1;
+    /* From big blocks to small ones: of those whole pages are rarely free, and looking takes long.
+     */
+    for (unsigned n = 1; n<HK_CLASSES; n++, c = c> 1 ? c - 1 : HK_CLASSES - 1) {
         for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
             if (*blocks < cost(u)) {
                 h->look_class = (uint8_t)c;
@@ -212,11 +213,9 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
     return got;
 }
 
-void hk_slab_close_hole(struct hk_heap *h, struct hk_unit *u, uint32_t *first, uint32_t *end)
+void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end)
 {
     unsigned i = 0;
-    size_t again = atomic_load_explicit(&h->again, memory_order_relaxed);
-    atomic_store_explicit(&h->again, again + hk_sys_page_bytes(), memory_order_relaxed);
     while (!u[i].holes) i++;
     blocks_of_page(u, i, (unsigned)__builtin_ctz(u[i].holes), first, end);
     u[i].holes &= (uint16_t)(u[i].holes - 1);

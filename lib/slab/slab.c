@@ -110,11 +110,11 @@ static void *link_coloured(struct hk_unit *u, uint32_t n, void *rest)
 }
 
 /* Link the next n blocks of a fresh slab, or those of a hole, before the list `rest`; the whole. */
-static void *extend(struct hk_heap *h, struct hk_unit *u, uint32_t n, void *rest)
+static void *extend(struct hk_unit *u, uint32_t n, void *rest)
 {
     uint32_t first = u->fresh, end = first + n;
     if (first == u->blocks) {
-        hk_slab_close_hole(h, u, &first, &end);
+        hk_slab_close_hole(u, &first, &end);
         return link_blocks(u, first, end, rest);
     }
     if (end > u->blocks) end = u->blocks;
@@ -131,7 +131,7 @@ static HK_NOINLINE void *lengthen(struct hk_heap *h, struct hk_unit *u, uint32_t
     if (h->short_refills[c] < UINT8_MAX) h->short_refills[c]++;
     if (!u->free && u->clean && u->fresh < u->blocks)
         h->thread->zero[c / 64] |= (uint64_t)1 << (c % 64);
-    return extend(h, u, want - have, u->free);
+    return extend(u, want - have, u->free);
 }
 
 /* All blocks of u are linked, and out: u is asleep, or let loose. */

@@ -42,7 +42,7 @@ void hk_slab_release_empty(struct hk_heap *h);
  */
 size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks);
 /* All fresh blocks of u are linked, some others are not: [*first, *end) leave their hole. */
-void hk_slab_close_hole(struct hk_heap *h, struct hk_unit *u, uint32_t *first, uint32_t *end);
+void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end);
 /* Blocks of u that are in holes. */
 uint32_t hk_slab_hole_blocks(const struct hk_unit *u);
 /* Demand fades: half of what was noted of it. */

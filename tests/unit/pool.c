@@ -8,7 +8,9 @@
 
 #include "core/huge.h"
 #include "core/pool.h"
+#include "core/units.h"
 #include "hktest.h"
+#include "os/sys.h"
 
 #define SLOTS 300
 #define STEPS 30000
@@ -111,10 +113,11 @@ static void refaults(void)
     p = hk_pool_alloc(64, 1, &clean);
     hktest_ok(hk_pool_refaulted_bytes() == before, "after a trim nothing counts");
     memset(p, 1, 64 * HK_UNIT_BYTES);
-    hk_pool_clock(1); /* long ago, or long to come */
     hk_pool_free(p, 64);
-    hk_pool_clock(hk_sys_now_ms());
-    hk_pool_purge(1, 0);
+    for (int i = 0; i < 1000 && hk_pool_dirty_units(); i++) {
+        hk_sys_pause();
+        hk_pool_purge(1, 0);
+    }
     p = hk_pool_alloc(64, 1, &clean);
     hktest_ok(clean && hk_pool_refaulted_bytes() == before + 64 * HK_UNIT_BYTES,
               "after a purge all of it does");
@@ -142,14 +145,16 @@ static void huge_pages(void)
     hktest_ok(hk_huge_chunks() == 0, "small runs take the advice back, after %u units", got);
     while (got) hk_pool_free(q[--got], 1);
     p = hk_pool_alloc(2 * n, 1, &clean);
-    hk_huge_advise(p, 2 * n, HK_HUGE_SHARED);
+    hk_huge_advise(p, 2 * n, HK_HUGE_BIG);
     hk_huge_advise(p, 2 * n, HK_HUGE_NO);
     hktest_ok(hk_huge_chunks() == 0, "it can be taken back");
     hk_pool_free(p, 2 * n);
     hk_pool_purge(0, 0);
     p = hk_pool_alloc(3, 1, &clean);
     size_t dirty = hk_pool_dirty_units();
-    hk_huge_advise((char *)((uintptr_t)p & ~(HK_CHUNK_BYTES - 1)), n, HK_HUGE_SHARED);
+    hk_huge_share((char *)((uintptr_t)p & ~(HK_CHUNK_BYTES - 1)), 2);
+    hktest_ok(hk_huge_chunks() == 0, "no advice for a chunk that others use already");
+    hk_huge_share((char *)((uintptr_t)p & ~(HK_CHUNK_BYTES - 1)), 3);
     size_t marks = hk_huge_chunks();
     hktest_ok(marks >= 1 && hk_pool_dirty_units() == dirty + n - 3,
               "the rest of a shared chunk may be resident, %zu units",
@@ -165,6 +170,37 @@ static void huge_pages(void)
     hk_huge_advise(p + HK_UNIT_BYTES, 2 * n - 1, HK_HUGE_BIG);
     hktest_ok(hk_huge_chunks() == 1, "parts of a chunk get none");
     hk_pool_free(p, 2 * n);
+    hk_pool_check();
+}
+
+/* The clock wraps; a stamp of a refusal lies ahead. */
+static void stamps(void)
+{
+    bool right = true;
+    for (uint64_t now = 0; now < (uint64_t)1 << 33; now += 12345678) {
+        uint32_t t = (uint32_t)now;
+        right &= hk_stamp_idle(t, t, 0) && !hk_stamp_idle(t, t, 1);
+        right &= hk_stamp_idle(t - 500, t, 500) && !hk_stamp_idle(t - 499, t, 500);
+        right &= !hk_stamp_idle(t + 1, t, 0) && !hk_stamp_idle(t + HK_REFUSED_MS, t, 0);
+        right &= hk_stamp_idle(t - 0x80000001u, t, 500); /* 25 days ago */
+    }
+    hktest_ok(right, "idle is idle whatever the clock says");
+}
+
+/* However runs come and go, the kernel has a bounded number of mappings to keep. */
+static void borders(void)
+{
+    enum { RUNS = 3000 };
+    static char *p[RUNS];
+    bool clean;
+    size_t n = HK_CHUNK_UNITS;
+    for (int i = 0; i < RUNS; i++) {
+        p[i] = hk_pool_alloc(2 * n, 1, &clean);
+        hk_huge_advise(p[i], n, HK_HUGE_BIG);
+    }
+    hktest_ok(hk_huge_chunks() >= 900 && hk_huge_chunks() <= 1100, "%zu islands of advice",
+              hk_huge_chunks());
+    for (int i = 0; i < RUNS; i++) hk_pool_free(p[i], 2 * n);
     hk_pool_check();
 }
 
@@ -192,6 +228,8 @@ int main(void)
     hk_pool_free(p, 64);
     refaults();
     huge_pages();
+    stamps();
+    borders();
     hktest_ok(hk_pool_alloc((size_t)1 << 40, 1, &clean) == NULL, "an impossible size is refused");
     hk_pool_check();
     return hktest_done();
