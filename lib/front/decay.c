@@ -6,23 +6,28 @@
 #include "front/decay.h"
 
 #include "core/pool.h"
+#include "front/front.h"
 #include "policy/policy.h"
 
-static _Atomic uint32_t ticks; /* since the last look, about */
 static _Atomic uint8_t level;
 static atomic_flag learning = ATOMIC_FLAG_INIT;
 static struct hk_decay decay; /* who set learning */
 static size_t again_seen;     /* the same */
+static uint32_t visits_seen;
 
 unsigned hk_decay_level(void)
 {
     return atomic_load_explicit(&level, memory_order_relaxed);
 }
 
-void hk_decay_tick(void)
+/* Slow paths of all threads since the last look. */
+static uint32_t visits(void)
 {
-    uint32_t n = atomic_load_explicit(&ticks, memory_order_relaxed);
-    atomic_store_explicit(&ticks, n + 1, memory_order_relaxed); /* some get lost */
+    uint32_t all = 0, before = visits_seen;
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all)
+        all += atomic_load_explicit(&h->visits, memory_order_relaxed);
+    visits_seen = all;
+    return all - before;
 }
 
 void hk_decay_learn(size_t given)
@@ -31,7 +36,7 @@ void hk_decay_learn(size_t given)
     size_t again = hk_pool_refaulted_bytes();
     hk_policy_decay(&decay, given, again - again_seen);
     again_seen = again;
-    bool rests = atomic_exchange_explicit(&ticks, 0, memory_order_relaxed) < HK_REST_TICKS;
+    bool rests = visits() < HK_REST_VISITS;
     atomic_store_explicit(&level, rests ? 0 : decay.level, memory_order_relaxed);
     atomic_flag_clear_explicit(&learning, memory_order_release);
 }

@@ -9,8 +9,6 @@
 
 #include <stddef.h>
 
-/* A slow path came by the clock. */
-void hk_decay_tick(void);
 /* A look ended that gave so many bytes back. */
 void hk_decay_learn(size_t given);
 /* Of the idle time, see hk_policy_purge_idle_ms; 0 while the process rests. */

@@ -94,8 +94,9 @@ void hk_front_tick(void);
 /* The same now and then, for a thread with a heap: oftener while much lies about. */
 HK_INLINE void hk_front_pace(struct hk_heap *h)
 {
-    if (HK_UNLIKELY(++h->visits % HK_TICK_REFILLS == 0 || (h->lull && hk_policy_restless())))
-        hk_front_tick();
+    uint32_t visits = atomic_load_explicit(&h->visits, memory_order_relaxed) + 1;
+    atomic_store_explicit(&h->visits, visits, memory_order_relaxed);
+    if (HK_UNLIKELY(hk_policy_tick_due(visits, h->lull))) hk_front_tick();
 }
 
 /* How long memory has to be idle now before it goes back. */

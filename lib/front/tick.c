@@ -37,6 +37,7 @@ static void look_at_own(struct hk_heap *h, uint64_t now)
         hk_runs_drop(h, true);
     }
     size_t got = hk_slab_purge(h, false, &blocks);
+    if (h->moving >= HK_BARREN_BYTES) hk_policy_note_moving(h->moving);
     if (got) atomic_fetch_add_explicit(&own_got, got, memory_order_relaxed);
 }
 
@@ -125,7 +126,6 @@ void hk_front_tick(void)
     struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
     if (!hk_policy_purge_worth(&v) && !hk_policy_restless()) return;
     uint64_t last = atomic_load_explicit(&last_ms, memory_order_relaxed), now = hk_sys_now_ms();
-    hk_decay_tick();
     look_at_group(now);
     if (hk_thread.heap) look_at_own(hk_thread.heap, now);
     bool short_one = atomic_load_explicit(&cut, memory_order_relaxed);

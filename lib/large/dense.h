@@ -7,7 +7,9 @@
 #ifndef HK_LARGE_DENSE_H
 #define HK_LARGE_DENSE_H
 
-#include "policy/policy.h"
+#include <stdbool.h>
+
+#include "policy/huge.h"
 
 void hk_dense_set_mode(enum hk_thp mode);
 /* A run at p, at least HK_HUGE_LEAST bytes, goes to the program; clean: none of it is resident. */

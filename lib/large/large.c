@@ -10,6 +10,7 @@
 #include "core/pool.h"
 #include "large/dense.h"
 #include "os/sys.h"
+#include "policy/huge.h"
 #include "policy/policy.h"
 
 struct hk_large_counts hk_large_nobodys;

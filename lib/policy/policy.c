@@ -9,9 +9,9 @@ struct hk_restless hk_policy_state;
 
 void hk_policy_hurry(void)
 {
-    if (atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed)) return;
+    if (atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed) == HK_EAGER) return;
     atomic_store_explicit(&hk_policy_state.barren, 0, memory_order_relaxed);
-    atomic_store_explicit(&hk_policy_state.now, true, memory_order_relaxed);
+    atomic_store_explicit(&hk_policy_state.now, HK_EAGER, memory_order_relaxed);
 }
 
 void hk_policy_note_parked(size_t units)
@@ -31,12 +31,15 @@ void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
 {
     uint8_t barren = atomic_load_explicit(&hk_policy_state.barren, memory_order_relaxed);
     size_t parked = atomic_exchange_explicit(&hk_policy_state.parked, 0, memory_order_relaxed);
+    size_t moving = atomic_exchange_explicit(&hk_policy_state.moving, 0, memory_order_relaxed);
     barren = cut || got >= HK_BARREN_BYTES ? 0 : (uint8_t)(barren + (barren < UINT8_MAX));
     atomic_store_explicit(&hk_policy_state.barren, barren, memory_order_relaxed);
     bool over = hk_policy_restless() && barren >= HK_BARREN_LOOKS;
     lower(&hk_policy_state.known_dirty, dirty_units, over);
     lower(&hk_policy_state.known_parked, parked, over);
-    if (over) atomic_store_explicit(&hk_policy_state.now, false, memory_order_relaxed);
+    if (!over) return;
+    uint8_t next = moving >= HK_BARREN_BYTES ? HK_WATCHFUL : HK_CALM;
+    atomic_store_explicit(&hk_policy_state.now, next, memory_order_relaxed);
 }
 
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level)
@@ -60,18 +63,4 @@ void hk_policy_decay(struct hk_decay *d, uint64_t given, uint64_t again)
         d->level--;
         d->calm = 0;
     }
-}
-
-void hk_policy_huge_seen(struct hk_density *d, size_t faults, size_t pages, unsigned least)
-{
-    bool filled = faults >= pages / 16 * least && faults <= pages / 16 * HK_HUGE_OTHERS;
-    int score = d->score + (filled ? 1 : -HK_HUGE_SPARSE);
-    if (score > HK_HUGE_SCORE_MAX) score = HK_HUGE_SCORE_MAX;
-    if (score < -HK_HUGE_SCORE_MAX) score = -HK_HUGE_SCORE_MAX;
-    d->score = (int8_t)score;
-}
-
-bool hk_policy_huge_next(struct hk_density *d)
-{
-    return d->score > 0 && ++d->turn % HK_HUGE_TRIAL != 0;
 }

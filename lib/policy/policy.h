@@ -112,32 +112,54 @@ HK_INLINE uint32_t hk_policy_run_cap(size_t used_units, uint32_t holders)
  */
 #define HK_AWAKE_UNITS ((int)(16 * HK_MIB / HK_UNIT_BYTES))
 /* Blocks that a refill brings then; to a thread that does little: it must come by again soon. */
-#define HK_RESTLESS_BLOCKS 64u
-#define HK_LULL_BLOCKS     16u
-#define HK_LULL_MS         8u /* between two slow paths; the clock goes in steps of 4 */
+#define HK_RESTLESS_BLOCKS  256u
+#define HK_RESTLESS_REFILLS 4u
+#define HK_LULL_BLOCKS      16u
+#define HK_LULL_MS          8u /* between two slow paths; the clock goes in steps of 4 */
 /* It ends with so many looks in a row that brought less than a MiB. */
 #define HK_BARREN_LOOKS 3u
 #define HK_BARREN_BYTES ((size_t)HK_MIB)
 
 /*
- * Whether every slow path looks at the clock, not one in HK_TICK_REFILLS, as so much lies about: a
- * process that idles after a peak has few of them. Who frees memory raises the alarm; looks that
- * bring nothing end it, until there is more. A flag that rarely changes costs slow paths no line
- * that others write.
+ * Whether slow paths must come soon, as so much lies about: a process that idles after a peak has
+ * few of them. Who frees memory raises the alarm: eager then, refills are short and more of them
+ * look at the clock. Looks that bring nothing end that, until there is more; but as long as slabs
+ * with much room change from look to look what is free in them may yet come to rest, so the process
+ * stays watchful: refills are a little longer, or it could end its work with bins so full that
+ * nobody comes by. A flag that rarely changes costs slow paths no line that others write.
  */
+enum hk_unrest { HK_CALM, HK_WATCHFUL, HK_EAGER };
 struct hk_restless {
-    _Atomic bool now;
+    _Atomic uint8_t now; /* enum hk_unrest */
     _Atomic uint8_t barren;
     _Atomic size_t parked; /* units of slabs with room that threads left since the last look */
+    _Atomic size_t moving; /* free bytes in slabs that changed since the last look, about */
     /* Of both, what brings nothing: it is in use, or refused. */
     _Atomic size_t known_dirty, known_parked;
 };
 extern HK_HIDDEN struct hk_restless hk_policy_state;
 HK_INLINE bool hk_policy_restless(void)
 {
-    return HK_UNLIKELY(atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed));
+    return HK_UNLIKELY(atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed) != HK_CALM);
+}
+HK_INLINE bool hk_policy_eager(void)
+{
+    return HK_UNLIKELY(atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed) ==
+                       HK_EAGER);
+}
+/* Whether a slow path that is the visits-th of its heap looks at the clock. */
+HK_INLINE bool hk_policy_tick_due(uint32_t visits, bool lull)
+{
+    if (HK_UNLIKELY(visits % HK_TICK_REFILLS == 0)) return true;
+    uint8_t now = atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed);
+    return HK_UNLIKELY(now != HK_CALM) && (lull || visits % HK_RESTLESS_REFILLS == 0);
 }
 void hk_policy_hurry(void);
+/* Slabs with so many bytes free changed since the last look. */
+HK_INLINE void hk_policy_note_moving(size_t bytes)
+{
+    atomic_fetch_add_explicit(&hk_policy_state.moving, bytes, memory_order_relaxed);
+}
 /* Units became free. */
 HK_INLINE void hk_policy_note_dirty(size_t dirty_units, size_t used_units)
 {
@@ -148,51 +170,6 @@ HK_INLINE void hk_policy_note_dirty(size_t dirty_units, size_t used_units)
 void hk_policy_note_parked(size_t units);
 /* A look at all that lies about ended, with so many bytes given back and so many units left. */
 void hk_policy_looked(size_t got, bool cut, size_t dirty_units);
-
-/*
- * Huge pages make a big block that is written all over cheaper, and one that is written here and
- * there many times as large. So blocks of a doubling of sizes get them once one of its blocks, in
- * small pages, was seen to be filled; one in HK_HUGE_TRIAL goes without, to see it again.
- */
-#define HK_HUGE_LEAST (4 * HK_MIB)
-#define HK_HUGE_BANDS 16u
-/*
- * Chunks that large blocks share are treated alike, once so much is used, if the blocks asked for
- * lately fill so many sixteenths of their units.
- */
-#define HK_HUGE_USED_UNITS    ((size_t)(16 * HK_MIB / HK_UNIT_BYTES))
-#define HK_HUGE_TRIAL         16u
-#define HK_HUGE_SCORE_MAX     4
-#define HK_HUGE_SPARSE        3 /* points that a sparse block costs; a filled one brings one */
-#define HK_HUGE_FILLED        15 /* page faults in the meantime, in sixteenths of its pages, at least; */
-#define HK_HUGE_SHARED_FILLED 13 /* in chunks, as blocks that are yet to come fill gaps */
-#define HK_HUGE_OTHERS        20 /* and at most: else other memory was touched as well */
-enum hk_thp { HK_THP_OFF, HK_THP_AUTO, HK_THP_ON };
-
-struct hk_density {
-    int8_t score; /* positive: filled */
-    uint8_t turn;
-};
-
-#define HK_HUGE_ASKED 14u
-#define HK_HUGE_FADE  32u /* lately: about so many requests */
-HK_INLINE bool hk_policy_huge_chunk(size_t asked, size_t held, size_t used_units)
-{
-    return used_units >= HK_HUGE_USED_UNITS && asked / HK_HUGE_ASKED >= held / 16;
-}
-
-HK_INLINE unsigned hk_policy_huge_band(size_t n)
-{
-    unsigned b = n < 2 * HK_HUGE_LEAST ? 0 : hk_log2(n / HK_HUGE_LEAST);
-    return b < HK_HUGE_BANDS ? b : HK_HUGE_BANDS - 1;
-}
-/*
- * A block of so many pages was handed out, and so many page faults came until the next one; least:
- * sixteenths for it to count as filled.
- */
-void hk_policy_huge_seen(struct hk_density *d, size_t faults, size_t pages, unsigned least);
-/* Whether the next block gets huge pages. */
-bool hk_policy_huge_next(struct hk_density *d);
 
 struct hk_purge_view {
     size_t used_units, dirty_units;
@@ -220,8 +197,8 @@ struct hk_decay {
     uint64_t given, again; /* bytes, lately */
     uint8_t level, calm;
 };
-/* Fewer ticks between two looks: the process rests. */
-#define HK_REST_TICKS 1000u
+/* Fewer slow paths of malloc between two looks: the process rests. */
+#define HK_REST_VISITS 8000u
 /* A look ended; bytes given back and bytes taken again since the last one. */
 void hk_policy_decay(struct hk_decay *d, uint64_t given, uint64_t again);
 

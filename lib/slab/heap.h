@@ -65,6 +65,7 @@ struct hk_heap {
     uint8_t cut;               /* the last look ended early */
     uint8_t look_class;        /* where the next one starts */
     uint8_t lull;              /* its thread's last two slow paths were far apart */
+    size_t moving;             /* bytes free in slabs that the last look found changed */
     uint64_t look_ms;          /* when its thread had the last look */
     uint64_t tick_ms;          /* and when it came by the clock */
     int32_t awake, awake_seen; /* units in its queues: now, and when the alarm was last raised */
@@ -79,8 +80,8 @@ struct hk_heap {
     uint8_t may_hold;                 /* of the few heaps that may hold runs */
     struct hk_large_counts large;
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
-    uint32_t seq;    /* birth number, spreads outboxes */
-    uint32_t visits; /* of malloc's slow path: pace its clock */
+    uint32_t seq;            /* birth number, spreads outboxes */
+    _Atomic uint32_t visits; /* of malloc's slow path: pace its clock */
     _Atomic uint8_t busy;
     struct hk_heap *next_all; /* every heap, in order of birth; constant */
     struct hk_heap *next_parked;

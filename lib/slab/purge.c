@@ -181,11 +181,15 @@ static size_t look_into(struct hk_heap *h, struct hk_unit *u, bool force, uint32
 {
     size_t got = 0;
     bool idle = u->seen == head_of(u);
-    if (!idle) u->purged = 0;
+    size_t room = (u->linked - u->needed) * hk_class_bytes(u->cls);
+    if (!idle) {
+        u->purged = 0;
+        h->moving += room;
+    }
     u->seen = head_of(u);
     if (u->looks && (force || --u->looks == 0)) got = purge_fresh(u);
     if (u->purged || !(idle || force)) return got;
-    if ((u->linked - u->needed) * hk_class_bytes(u->cls) < hk_sys_page_bytes()) return got;
+    if (room < hk_sys_page_bytes()) return got;
     *blocks -= cost(u);
     got += purge_slab(h, u);
     u->seen = head_of(u);
@@ -196,6 +200,7 @@ static size_t look_into(struct hk_heap *h, struct hk_unit *u, bool force, uint32
 size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
 {
     size_t got = 0;
+    h->moving = 0;
     unsigned c = h->look_class ? h->look_class : HK_CLASSES - 1;
     /* From big blocks to small ones: of those whole pages are rarely free, and looking takes long.
      */

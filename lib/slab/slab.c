@@ -168,7 +168,7 @@ HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void 
 static HK_COLD bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned c, uint32_t have)
 {
     char *list = u->free, *last = list;
-    uint32_t give = h->lull ? HK_LULL_BLOCKS : HK_RESTLESS_BLOCKS;
+    uint32_t give = h->lull ? HK_LULL_BLOCKS : HK_RESTLESS_BLOCKS >> hk_policy_eager();
     if (have <= give) return false;
     for (uint32_t n = 1; last && n < give; n++) last = *(void **)last;
     if (!last || !*(void **)last) return false;
@@ -187,7 +187,7 @@ HK_INLINE void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
     h->thread->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
     h->refills++;
     uint32_t have = u->linked - u->needed;
-    if (hk_policy_restless() && give_some(h, u, c, have)) return;
+    if (have > HK_LULL_BLOCKS && hk_policy_restless() && give_some(h, u, c, have)) return;
     if (u->linked < u->blocks) {
         /* Churn is no demand: what is on the list will do, and its pages are warm. */
         uint32_t want = hk_policy_refill(u->blocks / hk_class_units(c), h->short_refills[c]);
@@ -265,7 +265,7 @@ HK_INLINE bool reuse(struct hk_heap *h, struct hk_unit *u)
     struct hk_thread *t = h->thread;
     unsigned c = u->cls;
     if (HK_UNLIKELY((uintptr_t)u->prev | (uintptr_t)u->next) || !t) return false;
-    if (u->linked < u->blocks && !t->bin[c] && !hk_policy_restless()) {
+    if (u->linked < u->blocks && !t->bin[c] && !hk_policy_eager()) {
         uint8_t busy = set_busy(h);
         t->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
         give_list(h, u, c, u->free);

@@ -5,6 +5,7 @@
  */
 #include "policy/policy.h"
 #include "hktest.h"
+#include "policy/huge.h"
 
 /* Raised by what became free, ended by looks that bring nothing, raised again by more only. */
 static void restless(void)
@@ -40,6 +41,27 @@ static void restless(void)
     hk_policy_looked(0, false, 0);
     hk_policy_note_parked(2 * HK_AWAKE_UNITS);
     hktest_ok(!hk_policy_restless(), "as much again and again is known");
+}
+
+/* While much moves the process stays watchful, and a new alarm makes it eager again. */
+static void watchful(void)
+{
+    hk_policy_hurry();
+    hktest_ok(hk_policy_eager(), "an alarm makes eager");
+    hktest_ok(hk_policy_tick_due(HK_RESTLESS_REFILLS, false) && hk_policy_tick_due(1, true) &&
+                  !hk_policy_tick_due(1, false),
+              "more slow paths look at the clock, all of a thread that does little");
+    for (unsigned i = 0; i < 100; i++) {
+        hk_policy_note_moving(HK_BARREN_BYTES);
+        hk_policy_looked(0, false, 0);
+    }
+    hktest_ok(hk_policy_restless() && !hk_policy_eager(), "barren looks end that, not the watch");
+    hk_policy_hurry();
+    hktest_ok(hk_policy_eager(), "the next alarm does");
+    for (unsigned i = 0; i < HK_BARREN_LOOKS; i++) hk_policy_looked(0, false, 0);
+    hktest_ok(!hk_policy_restless(), "when nothing moves there is nothing to watch");
+    hktest_ok(!hk_policy_tick_due(1, true) && hk_policy_tick_due(HK_TICK_REFILLS, false),
+              "and few look at the clock");
 }
 
 /* Patience grows while what goes back comes again, and goes when it does not. */
@@ -133,6 +155,7 @@ int main(void)
     hktest_ok(hk_policy_purge_idle_ms(&v, HK_DECAY_LEVELS) == 2 * few,
               "else twice as late at most if it comes again");
     restless();
+    watchful();
     decay();
     density();
     HKTEST(hk_policy_tail_purge(HK_TAIL_PURGE_MIN, 200 * HK_MIB, HK_GIB));
