@@ -95,13 +95,14 @@ void hk_huge_share(void *p, size_t units)
 {
     struct hk_chunk *c = hk_chunk_at(hk_chunk_index(p));
     size_t first = c->index, end = first + 1;
+    uint32_t now = (uint32_t)hk_sys_now_ms();
     hk_lock_acquire(&hk_pool_lock);
     /* Not if others were quicker: of what they took nothing is known. */
     bool news = c->taken == units && mark_all(first, end, HK_HUGE_SHARED);
     if (news) {
-        hk_units_soil(c);
+        hk_units_soil(c, now);
         end = ahead(end);
-        mark_all(first + 1, end, HK_HUGE_AHEAD);
+        if (end > first + 1 && !mark_all(first + 1, end, HK_HUGE_AHEAD)) end = first + 1;
     }
     hk_lock_release(&hk_pool_lock);
     if (!news || hk_sys_huge(hk_chunk_addr(first), (end - first) * HK_CHUNK_BYTES)) return;
@@ -110,7 +111,7 @@ void hk_huge_share(void *p, size_t units)
     hk_lock_release(&hk_pool_lock);
 }
 
-struct hk_chunk *hk_huge_taken(void *p, size_t units)
+struct hk_chunk *hk_huge_taken(void *p, size_t units, uint32_t now)
 {
     char *end = (char *)p + units * HK_UNIT_BYTES;
     struct hk_chunk *c = hk_chunk_at(hk_chunk_index(end - 1));
@@ -119,7 +120,7 @@ struct hk_chunk *hk_huge_taken(void *p, size_t units)
     if (keep) return NULL;
     if (c->huge == HK_HUGE_AHEAD || hk_huge_always() || borders > BORDERS_MAX) {
         c->huge = HK_HUGE_SHARED;
-        hk_units_soil(c);
+        hk_units_soil(c, now);
         return NULL;
     }
     mark(c->index, HK_HUGE_NO);
@@ -129,8 +130,29 @@ struct hk_chunk *hk_huge_taken(void *p, size_t units)
 void hk_huge_undo(struct hk_chunk *c)
 {
     if (hk_sys_nohuge(hk_chunk_addr(c->index), HK_CHUNK_BYTES)) return;
+    uint32_t now = (uint32_t)hk_sys_now_ms();
     hk_lock_acquire(&hk_pool_lock);
     mark(c->index, HK_HUGE_SHARED); /* refused */
-    if (c->state == HK_CHUNK_USED) hk_units_soil(c);
+    if (c->state == HK_CHUNK_USED) hk_units_soil(c, now);
     hk_lock_release(&hk_pool_lock);
+}
+
+bool hk_huge_is(const void *p)
+{
+    if (!hk_huge_chunks()) return false;
+    hk_lock_acquire(&hk_pool_lock);
+    bool is = hk_chunk_at(hk_chunk_index(p))->huge;
+    hk_lock_release(&hk_pool_lock);
+    return is;
+}
+
+void hk_huge_leave(const void *p)
+{
+    struct hk_chunk *c = hk_chunk_at(hk_chunk_index(p));
+    if (!hk_huge_chunks() || hk_huge_always()) return;
+    hk_lock_acquire(&hk_pool_lock);
+    bool was = c->huge && borders <= BORDERS_MAX;
+    if (was) mark(c->index, HK_HUGE_NO);
+    hk_lock_release(&hk_pool_lock);
+    if (was) hk_huge_undo(c);
 }

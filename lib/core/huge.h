@@ -28,8 +28,13 @@ void hk_huge_share(void *p, size_t units);
  * for what was there before, else NULL: the caller takes the advice back, with hk_huge_undo, when
  * it let go of the lock.
  */
-struct hk_chunk *hk_huge_taken(void *p, size_t units);
+struct hk_chunk *hk_huge_taken(void *p, size_t units, uint32_t now);
 void hk_huge_undo(struct hk_chunk *c);
+/* A part of the chunk at p goes back to the kernel, which must not fill it again: no advice any
+ * more. */
+void hk_huge_leave(const void *p);
+/* Whether the chunk at p is advised. */
+bool hk_huge_is(const void *p);
 /* Chunks advised. */
 size_t hk_huge_chunks(void);
 

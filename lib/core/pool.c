@@ -35,16 +35,22 @@ static void *take_within(size_t units, size_t align_units, bool *clean, bool *re
     if (*refused) return NULL;
     void *p = hk_units_take(units, align_units, clean);
     if (!p || !beyond_limit(0, hk_pool_dirty_units())) return p;
-    if (*clean) hk_units_clean(p, units);
+    if (*clean) hk_units_purged(p, units, true);
     hk_units_put(p, units, hk_chunk_at(hk_chunk_index(p))->freed_ms); /* a purge must come first */
     *refused = true;
     return NULL;
 }
 
-/* Let go of the lock, with a run just taken. */
-static void *leave_with(void *p, size_t units, bool clean)
+/* Read before the lock is taken, as it may be a system call; needed if chunks are advised. */
+static uint32_t clock_for_huge(void)
 {
-    struct hk_chunk *advised = hk_huge_taken(p, units);
+    return hk_huge_chunks() ? (uint32_t)hk_sys_now_ms() : 0;
+}
+
+/* Let go of the lock, with a run just taken. */
+static void *leave_with(void *p, size_t units, bool clean, uint32_t now)
+{
+    struct hk_chunk *advised = hk_huge_taken(p, units, now);
     takes++;
     warm += !clean;
     hk_lock_release(&hk_pool_lock);
@@ -65,12 +71,13 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
 {
     size_t chunks = (units + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
     size_t align = align_units > HK_CHUNK_UNITS ? align_units / HK_CHUNK_UNITS : 1;
+    uint32_t now = clock_for_huge();
     for (int waits = 0;;) {
         bool refused;
         hk_lock_acquire(&hk_pool_lock);
         void *p = take_within(units, align_units, clean, &refused);
         size_t tail = p ? 0 : hk_runs_tail();
-        if (p) return leave_with(p, units, *clean);
+        if (p) return leave_with(p, units, *clean, now);
         hk_lock_release(&hk_pool_lock);
         if (refused) return NULL;
         /* Growth continues what is free at the end, most likely. */
@@ -83,7 +90,7 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
         hk_lock_acquire(&hk_pool_lock);
         hk_runs_put(hk_chunk_index(fresh), got);
         p = take_within(units, align_units, clean, &refused);
-        if (p) return leave_with(p, units, *clean);
+        if (p) return leave_with(p, units, *clean, now);
         hk_lock_release(&hk_pool_lock);
         if (refused) return NULL; /* else others were quicker: grow again */
     }
@@ -101,7 +108,9 @@ static bool extend(char *end, size_t more, bool *clean, size_t *missing)
 {
     size_t i = hk_chunk_index(end);
     unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
-    size_t all = more;
+    char *last = end;
+    unsigned part = 0;
+    uint32_t now = clock_for_huge();
     hk_lock_acquire(&hk_pool_lock);
     bool fits = !beyond_limit(more, hk_pool_dirty_units()) && hk_units_follow(i, at, more, missing);
     *clean = true;
@@ -111,8 +120,10 @@ static bool extend(char *end, size_t more, bool *clean, size_t *missing)
         if (c->state == HK_CHUNK_FREE) hk_runs_take_at(i, 1);
         *clean &= hk_units_take_at(c, at, k);
         more -= k;
+        last = hk_chunk_addr(i) + at * HK_UNIT_BYTES;
+        part = k;
     }
-    struct hk_chunk *advised = fits ? hk_huge_taken(end, all) : NULL;
+    struct hk_chunk *advised = part ? hk_huge_taken(last, part, now) : NULL;
     hk_lock_release(&hk_pool_lock);
     if (HK_UNLIKELY(advised != NULL)) hk_huge_undo(advised);
     return fits;

@@ -7,6 +7,7 @@
  */
 #include "core/poolpurge.h"
 
+#include "core/huge.h"
 #include "core/runs.h"
 #include "core/units.h"
 #include "os/lock.h"
@@ -90,7 +91,7 @@ static struct range take_dirty(size_t *i, size_t keep, uint32_t now, uint32_t id
 static void put_back(struct range r, enum landed how, uint32_t now)
 {
     uint32_t stamp = hk_chunk_at(hk_chunk_index(r.p))->freed_ms;
-    if (how == CLEAN) hk_units_clean(r.p, r.units);
+    hk_units_purged(r.p, r.units, how == CLEAN);
     hk_units_put(r.p, r.units, how == REFUSED ? now + HK_REFUSED_MS : stamp);
 }
 
@@ -130,6 +131,9 @@ static size_t land(bool last, unsigned *refusals)
         for (run = 1; k + run < flight.ranges && r[run].p == r->p + units * HK_UNIT_BYTES; run++) {
             units += r[run].units;
             dirty += r[run].dirty;
+        }
+        for (uint32_t i = 0; i < run; i++) {
+            if (r[i].units % HK_CHUNK_UNITS) hk_huge_leave(r[i].p);
         }
         bool done = hk_sys_purge(r->p, units * HK_UNIT_BYTES);
         atomic_fetch_add_explicit(done ? &purges : &refused, 1, memory_order_relaxed);

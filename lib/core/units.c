@@ -132,19 +132,25 @@ void hk_units_put(char *p, size_t units, uint32_t now)
     if (empty) hk_runs_put(empty_from, empty);
 }
 
-void hk_units_soil(struct hk_chunk *c)
+void hk_units_soil(struct hk_chunk *c, uint32_t now)
 {
+    c->freed_ms = now;
     add(&hk_pool_dirty, (size_t)__builtin_popcount(~c->used & ~c->dirty));
     c->dirty = UINT32_MAX;
 }
 
-void hk_units_clean(char *p, size_t units)
+void hk_units_purged(char *p, size_t units, bool done)
 {
     size_t i = hk_chunk_index(p);
     unsigned at = (unsigned)((uintptr_t)p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
     for (; units; i++, at = 0) {
         unsigned n = units < HK_CHUNK_UNITS - at ? (unsigned)units : HK_CHUNK_UNITS - at;
-        hk_chunk_at(i)->dirty &= ~(hk_low_mask32(n) << at);
+        struct hk_chunk *c = hk_chunk_at(i);
+        uint32_t m = hk_low_mask32(n) << at;
+        if (done)
+            c->dirty &= ~m;
+        else
+            c->purged &= ~m;
         units -= n;
     }
 }

@@ -36,10 +36,11 @@ bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n);
 size_t hk_units_lend_at(struct hk_chunk *c, unsigned at, unsigned n, bool note);
 /* Units come back, freed at `now`, ms. */
 void hk_units_put(char *p, size_t units, uint32_t now);
-/* These read as zero now, by the kernel's doing: not dirty any more. Before they are put. */
-void hk_units_clean(char *p, size_t units);
+/* A purge of units lent is over. done: they read as zero now, not dirty any more. Before they are
+ * put. */
+void hk_units_purged(char *p, size_t units, bool done);
 /* All free units of a taken chunk may be resident: the first touch of a huge page is all of it. */
-void hk_units_soil(struct hk_chunk *c);
+void hk_units_soil(struct hk_chunk *c, uint32_t now);
 /*
  * Whether the units from place `at` of chunk i on, n of them, are all free; if the heap's end comes
  * before that, *missing tells how many chunks more it would take.

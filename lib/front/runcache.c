@@ -46,8 +46,8 @@ static void put_out(struct hk_heap *h, uint32_t units)
 static HK_NOINLINE bool become_holder(struct hk_heap *h)
 {
     if (atomic_load_explicit(&holders, memory_order_relaxed) >= HK_RUN_HOLDERS) return false;
+    h->may_hold = 1; /* first: a child of fork counts these */
     atomic_fetch_add_explicit(&holders, 1, memory_order_relaxed); /* one too many does no harm */
-    h->may_hold = 1;
     return true;
 }
 

@@ -37,7 +37,7 @@ static void look_at_own(struct hk_heap *h, uint64_t now)
         hk_runs_drop(h, true);
     }
     size_t got = hk_slab_purge(h, false, &blocks);
-    if (h->moving >= HK_BARREN_BYTES) hk_policy_note_moving(h->moving);
+    if (h->moving) hk_policy_note_moving(h->moving);
     if (got) atomic_fetch_add_explicit(&own_got, got, memory_order_relaxed);
 }
 
@@ -107,6 +107,7 @@ void hk_front_watch_group(void)
 static void look_at_all(const struct hk_purge_view *v, enum how how)
 {
     bool more;
+    size_t pool = 0;
     size_t got = purge_parked(how, HK_PURGE_BLOCKS, &more);
     atomic_store_explicit(&cut, more, memory_order_relaxed);
     if (how == GO_ON) {
@@ -114,11 +115,13 @@ static void look_at_all(const struct hk_purge_view *v, enum how how)
         return;
     }
     if (v->dirty_units >= HK_PURGE_MIN_UNITS)
-        got += hk_pool_purge(hk_policy_purge_idle_ms(v, hk_decay_level()), 0);
+        pool = hk_pool_purge(hk_policy_purge_idle_ms(v, hk_decay_level()), 0);
+    got += pool;
     got += atomic_exchange_explicit(&own_got, 0, memory_order_relaxed);
-    more |= hk_thread.heap && hk_thread.heap->cut;
+    /* A big heap in which a little moves all the time is cut short every time. */
+    more |= hk_thread.heap && hk_thread.heap->cut && got >= HK_BARREN_BYTES / 16;
     hk_policy_looked(got, more, hk_pool_dirty_units());
-    hk_decay_learn(got);
+    hk_decay_learn(pool);
 }
 
 void hk_front_tick(void)

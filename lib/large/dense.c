@@ -71,7 +71,7 @@ void hk_dense_big(void *p, size_t bytes, bool clean)
 
 void hk_dense_chunk(void *p, size_t units)
 {
-    if (!automatic() || !enter()) return;
+    if (!automatic() || hk_huge_is(p) || !enter()) return;
     look_at(&last_chunk, &chunks, HK_HUGE_SHARED_FILLED);
     bool want = hk_policy_huge_next(&chunks);
     if (!want) begin(&last_chunk, HK_CHUNK_BYTES);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: whether programs fill their big blocks, and huge pages for those that do.
- * Why: see hk_policy_huge_next in policy.h.
+ * Why: see policy/huge.h.
  * Threads: all; no lock is waited for.
  */
 #ifndef HK_LARGE_DENSE_H

@@ -73,13 +73,12 @@ bool hk_cgroup_dir(const char *proc, char *dir, size_t room, bool *v1)
 }
 
 /* Pages of files that nobody uses: the kernel takes those first. */
-static uint64_t inactive_files(char *dir, size_t len, bool v1)
+static uint64_t inactive_files(char *dir, size_t len, bool v1, char *text)
 {
-    char text[TEXT_BYTES];
     const char *key = v1 ? "\ntotal_inactive_file " : "\ninactive_file ";
     if (len + sizeof "/memory.stat" > PATH_BYTES) return 0;
     strcpy(dir + len, "/memory.stat");
-    bool done = hk_sys_read_file(dir, text, sizeof text) > 0;
+    bool done = hk_sys_read_file(dir, text, TEXT_BYTES) > 0;
     dir[len] = 0;
     const char *at = done ? strstr(text, key) : NULL;
     uint64_t bytes = at ? number(at + strlen(key)) : 0;
@@ -87,7 +86,7 @@ static uint64_t inactive_files(char *dir, size_t len, bool v1)
 }
 
 /* One group: has it a smaller part of its limit left? */
-static void look_at(char *dir, bool v1, struct hk_cgroup *out)
+static void look_at(char *dir, bool v1, char *text, struct hk_cgroup *out)
 {
     size_t len = strlen(dir);
     uint64_t limit = read_number(dir, len, v1 ? "/memory.limit_in_bytes" : "/memory.max");
@@ -96,7 +95,7 @@ static void look_at(char *dir, bool v1, struct hk_cgroup *out)
     if (limit >= INT64_MAX / 2) return; /* version 1 says a huge number for none */
     uint64_t used = read_number(dir, len, v1 ? "/memory.usage_in_bytes" : "/memory.current");
     if (used == UINT64_MAX) return;
-    uint64_t files = inactive_files(dir, len, v1);
+    uint64_t files = inactive_files(dir, len, v1, text);
     used -= files < used ? files : used;
     uint64_t room = used < limit ? limit - used : 0;
     bool less = !out->limit || room / (limit / 1024 + 1) < out->room / (out->limit / 1024 + 1);
@@ -105,15 +104,15 @@ static void look_at(char *dir, bool v1, struct hk_cgroup *out)
 
 bool hk_cgroup_read(struct hk_cgroup *out)
 {
-    char proc[TEXT_BYTES], dir[PATH_BYTES];
+    char text[TEXT_BYTES], dir[PATH_BYTES]; /* of one file at a time: stacks may be small */
     bool v1;
     *out = (struct hk_cgroup){0, 0};
-    if (hk_sys_read_file("/proc/self/cgroup", proc, sizeof proc) <= 0) return false;
-    if (!hk_cgroup_dir(proc, dir, sizeof dir, &v1)) return false;
+    if (hk_sys_read_file("/proc/self/cgroup", text, sizeof text) <= 0) return false;
+    if (!hk_cgroup_dir(text, dir, sizeof dir, &v1)) return false;
     size_t root = strlen(v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup");
     /* In a container the path may be the host's: then only the root is there. */
     for (int i = 0; i < LEVELS; i++) {
-        look_at(dir, v1, out);
+        look_at(dir, v1, text, out);
         if (strlen(dir) <= root) break;
         *strrchr(dir, '/') = 0;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: the decisions on huge pages.
- * Why: see policy.h.
+ * Why: mechanisms ask here, as with policy.h.
  */
 #ifndef HK_POLICY_HUGE_H
 #define HK_POLICY_HUGE_H

@@ -9,7 +9,6 @@ struct hk_restless hk_policy_state;
 
 void hk_policy_hurry(void)
 {
-    if (atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed) == HK_EAGER) return;
     atomic_store_explicit(&hk_policy_state.barren, 0, memory_order_relaxed);
     atomic_store_explicit(&hk_policy_state.now, HK_EAGER, memory_order_relaxed);
 }
@@ -29,9 +28,12 @@ static void lower(_Atomic size_t *known, size_t units, bool set)
 
 void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
 {
+    uint8_t was = atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed);
     uint8_t barren = atomic_load_explicit(&hk_policy_state.barren, memory_order_relaxed);
     size_t parked = atomic_exchange_explicit(&hk_policy_state.parked, 0, memory_order_relaxed);
-    size_t moving = atomic_exchange_explicit(&hk_policy_state.moving, 0, memory_order_relaxed);
+    size_t moving = atomic_load_explicit(&hk_policy_state.moving, memory_order_relaxed);
+    /* It fades: one quiet look, maybe of another thread, is no rest. */
+    atomic_fetch_sub_explicit(&hk_policy_state.moving, moving - moving / 2, memory_order_relaxed);
     barren = cut || got >= HK_BARREN_BYTES ? 0 : (uint8_t)(barren + (barren < UINT8_MAX));
     atomic_store_explicit(&hk_policy_state.barren, barren, memory_order_relaxed);
     bool over = hk_policy_restless() && barren >= HK_BARREN_LOOKS;
@@ -39,7 +41,8 @@ void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
     lower(&hk_policy_state.known_parked, parked, over);
     if (!over) return;
     uint8_t next = moving >= HK_BARREN_BYTES ? HK_WATCHFUL : HK_CALM;
-    atomic_store_explicit(&hk_policy_state.now, next, memory_order_relaxed);
+    atomic_compare_exchange_strong_explicit(&hk_policy_state.now, &was, next, memory_order_relaxed,
+                                            memory_order_relaxed);
 }
 
 uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level)

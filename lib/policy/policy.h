@@ -111,9 +111,9 @@ HK_INLINE uint32_t hk_policy_run_cap(size_t used_units, uint32_t holders)
 /* So does this much more memory in slabs with room, of a heap or left by threads, than last time.
  */
 #define HK_AWAKE_UNITS ((int)(16 * HK_MIB / HK_UNIT_BYTES))
-/* Blocks that a refill brings then; to a thread that does little: it must come by again soon. */
+/* Blocks that a refill brings then, half of that while eager; to a thread that does little. */
 #define HK_RESTLESS_BLOCKS  256u
-#define HK_RESTLESS_REFILLS 4u
+#define HK_RESTLESS_REFILLS 4u /* slow paths between two looks at the clock then */
 #define HK_LULL_BLOCKS      16u
 #define HK_LULL_MS          8u /* between two slow paths; the clock goes in steps of 4 */
 /* It ends with so many looks in a row that brought less than a MiB. */
@@ -164,7 +164,8 @@ HK_INLINE void hk_policy_note_moving(size_t bytes)
 HK_INLINE void hk_policy_note_dirty(size_t dirty_units, size_t used_units)
 {
     size_t known = atomic_load_explicit(&hk_policy_state.known_dirty, memory_order_relaxed);
-    if (HK_UNLIKELY(dirty_units > known + HK_RESTLESS_UNITS + used_units / 8)) hk_policy_hurry();
+    if (HK_UNLIKELY(dirty_units > known + HK_RESTLESS_UNITS + used_units / 8) && !hk_policy_eager())
+        hk_policy_hurry();
 }
 /* A thread that ended left slabs with room, of so many units. */
 void hk_policy_note_parked(size_t units);

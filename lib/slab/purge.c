@@ -13,6 +13,7 @@
  */
 #include <string.h>
 
+#include "core/huge.h"
 #include "os/sys.h"
 #include "policy/policy.h"
 #include "slab/slab.h"
@@ -114,6 +115,7 @@ static void unlink_blocks(struct look *l)
 
 static size_t give_back(char *from, char *to)
 {
+    if (to > from) hk_huge_leave(from);
     return to > from && hk_sys_purge(from, (size_t)(to - from)) ? (size_t)(to - from) : 0;
 }
 

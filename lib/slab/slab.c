@@ -165,7 +165,7 @@ HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void 
  * Only some of u's list, so that the class's next slow path is not far. False if it is not that
  * long: in a child of fork a count may have lost a block that a free was listing.
  */
-static HK_COLD bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned c, uint32_t have)
+static HK_NOINLINE bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned c, uint32_t have)
 {
     char *list = u->free, *last = list;
     uint32_t give = h->lull ? HK_LULL_BLOCKS : HK_RESTLESS_BLOCKS >> hk_policy_eager();
@@ -265,7 +265,7 @@ HK_INLINE bool reuse(struct hk_heap *h, struct hk_unit *u)
     struct hk_thread *t = h->thread;
     unsigned c = u->cls;
     if (HK_UNLIKELY((uintptr_t)u->prev | (uintptr_t)u->next) || !t) return false;
-    if (u->linked < u->blocks && !t->bin[c] && !hk_policy_eager()) {
+    if (u->linked < u->blocks && !t->bin[c] && !hk_policy_restless()) {
         uint8_t busy = set_busy(h);
         t->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
         give_list(h, u, c, u->free);

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: malloc in a process that has used up its mappings (vm.max_map_count), and afterwards.
+ * Why: then every mmap, munmap, mremap and madvise that would need one more mapping is refused.
+ *   Blocks must stay right, what cannot be had must be ENOMEM, and nothing may be lost.
+ */
+#include <sys/mman.h>
+
+#include "support.h"
+
+#define MAPS_MAX 70000
+#define SLOTS    400
+#define STEPS    40000
+
+static char *single[MAPS_MAX];
+
+/* Mappings of one page each until the kernel refuses; neighbours differ, so none are merged. */
+static size_t use_up(void)
+{
+    size_t n = 0;
+    while (n < MAPS_MAX) {
+        int prot = n % 2 ? PROT_READ : PROT_NONE;
+        char *p = mmap(NULL, 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p == MAP_FAILED) break;
+        single[n++] = p;
+    }
+    return n;
+}
+
+static struct {
+    unsigned char *p;
+    size_t n;
+    unsigned char mark;
+} slot[SLOTS];
+
+static bool whole(unsigned i)
+{
+    for (size_t at = 0; at < slot[i].n; at += 1021) {
+        if (slot[i].p[at] != slot[i].mark) return false;
+    }
+    return slot[i].p[slot[i].n - 1] == slot[i].mark;
+}
+
+/* Random blocks to 2^bits bytes, grown and shrunk; how many were refused. */
+static unsigned churn(uint64_t *seed, unsigned bits)
+{
+    unsigned refused = 0;
+    for (int step = 0; step < STEPS; step++) {
+        unsigned i = (unsigned)(t_random(seed) % SLOTS);
+        size_t n = 1 + (t_random(seed) % 64 ? t_random_size(seed, 15) : t_random_size(seed, bits));
+        bool grow = slot[i].p && t_random(seed) % 2;
+        if (slot[i].p && !whole(i)) {
+            T_EXPECT(false, "block %u of %zu bytes has changed", i, slot[i].n);
+            return refused;
+        }
+        errno = 0;
+        unsigned char *p = grow ? realloc(slot[i].p, n) : malloc(t_opaque(n));
+        if (!p) {
+            T_EXPECT(errno == ENOMEM, "errno %d", errno);
+            refused++;
+            continue;
+        }
+        if (!grow) free(slot[i].p);
+        slot[i].p = p;
+        slot[i].n = n;
+        slot[i].mark = (unsigned char)step;
+        memset(p, slot[i].mark, n);
+    }
+    return refused;
+}
+
+static void crowded(void)
+{
+    uint64_t seed = 7;
+    churn(&seed, 18);
+    size_t maps = use_up();
+    unsigned refused = churn(&seed, 24);
+    printf("# %zu mappings more, %u of %d requests refused\n", maps, refused, STEPS);
+    malloc_trim(0);
+    for (size_t i = 0; i < maps; i++) munmap(single[i], 4096);
+    refused = churn(&seed, 22);
+    T_EXPECT(refused == 0, "%u refused when there is room again", refused);
+    for (unsigned i = 0; i < SLOTS; i++) {
+        T_EXPECT(!slot[i].p || whole(i), "block %u", i);
+        free(slot[i].p);
+    }
+}
+
+int main(void)
+{
+    t_case("blocks stay right while no mapping can be made, and after", crowded);
+    return hktest_done();
+}
