@@ -4,6 +4,7 @@
  * Why: then every mmap, munmap, mremap and madvise that would need one more mapping is refused.
  *   Blocks must stay right, what cannot be had must be ENOMEM, and nothing may be lost.
  */
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include "support.h"
