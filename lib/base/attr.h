@@ -30,6 +30,12 @@
 #define HK_LINE_BYTES   64
 #define HK_LINE_ALIGNED __attribute__((aligned(HK_LINE_BYTES)))
 #define HK_USED         __attribute__((used))
-#define HK_UNUSED       __attribute__((unused))
+/* Variables of one section that have it are laid out as written, by link-time optimisation too. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define HK_IN_ORDER __attribute__((no_reorder))
+#else
+#define HK_IN_ORDER
+#endif
+#define HK_UNUSED __attribute__((unused))
 
 #endif

@@ -30,19 +30,12 @@
 
 /* Until base is set no pointer of a program is near it, whatever limit reads as. */
 #define BASE_UNSET ((uintptr_t)1 << 63)
-struct hk_window {
-    uintptr_t base;
-    _Atomic size_t limit;
-    uintptr_t units;
-} HK_LINE_ALIGNED;
-HK_HIDDEN HK_USED struct hk_window hk_window = {BASE_UNSET, 0, 0};
-_Static_assert(offsetof(struct hk_window, limit) == 8 && offsetof(struct hk_window, units) == 16,
-               "what the names below stand for");
-__asm__(".globl hk_window_base, hk_window_limit, hk_window_units\n"
-        ".hidden hk_window_base, hk_window_limit, hk_window_units\n"
-        ".set hk_window_base, hk_window\n"
-        ".set hk_window_limit, hk_window + 8\n"
-        ".set hk_window_units, hk_window + 16\n");
+/* One line, nobody else's: in this order, in a section of their own. */
+#define IN_WINDOW_LINE HK_IN_ORDER __attribute__((section(".data.hk_window")))
+IN_WINDOW_LINE HK_LINE_ALIGNED uintptr_t hk_window_base = BASE_UNSET;
+IN_WINDOW_LINE _Atomic size_t hk_window_limit = 0;
+IN_WINDOW_LINE uintptr_t hk_window_units = 0;
+HK_USED IN_WINDOW_LINE static _Alignas(8) char window_rest[HK_LINE_BYTES - 24] = {0};
 
 static struct hk_lock grow_lock = HK_LOCK_INIT(HK_RANK_GROW);
 static struct hk_lock meta_lock = HK_LOCK_INIT(HK_RANK_META);

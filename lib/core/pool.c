@@ -104,6 +104,17 @@ void hk_pool_free(void *p, size_t units)
     hk_lock_release(&hk_pool_lock);
 }
 
+void hk_pool_free_idle(void *p, size_t units, uint32_t idle_ms)
+{
+    uint32_t stamp = (uint32_t)hk_sys_now_ms() - idle_ms;
+    hk_lock_acquire(&hk_pool_lock);
+    const struct hk_chunk *c = hk_chunk_at(hk_chunk_index(p));
+    /* What else is free in the chunk may not be idle that long. */
+    bool newer = (~c->used & c->dirty) && c->freed_ms - stamp < UINT32_MAX / 2;
+    hk_units_put(p, units, newer ? c->freed_ms : stamp);
+    hk_lock_release(&hk_pool_lock);
+}
+
 static bool extend(char *end, size_t more, bool *clean, size_t *missing)
 {
     size_t i = hk_chunk_index(end);

@@ -21,6 +21,8 @@
 void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
 /* Give back units [p, p + units): a whole run, or a part of one. */
 void hk_pool_free(void *p, size_t units);
+/* The same for a part of one chunk that nobody used for idle_ms. */
+void hk_pool_free_idle(void *p, size_t units, uint32_t idle_ms);
 /*
  * Take the `more` units that follow [p, p + units), if all are free or the heap's end is among them
  * and can be moved on; *clean as above.

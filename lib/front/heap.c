@@ -296,16 +296,21 @@ void hk_guest_free(struct hk_unit *u, void *p)
     leave_guest(h);
 }
 
-/* Held by the caller. */
+/*
+ * Held by the caller. Nobody came for it since the last look: what becomes free goes with this one,
+ * or a process that rests after a peak would wait twice.
+ */
 void hk_heap_settle_parked(struct hk_heap *h)
 {
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    h->stale = 1;
     if (h->keeps) flush_bins(h, h->kept);
     h->keeps = 0;
     if (h == atomic_load_explicit(&guest, memory_order_acquire)) flush_bins(h, guest_thread->bin);
     hk_remote_drain(h, UINT32_MAX);
     hk_slab_release_empty(h);
     hk_runs_drop(h, false);
+    h->stale = 0;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
 }
 

@@ -127,7 +127,7 @@ static HK_COLD void *resize_far(void *p, size_t n, size_t *have)
     return NULL;
 }
 
-/* The n bytes that two blocks share; have: what the first one has. */
+/* The n bytes that two blocks of ours share; have: what the first one has. */
 HK_INLINE void copy_block(char *to, const char *from, size_t n, size_t have)
 {
     if (n < have || have > 64) {
@@ -144,7 +144,7 @@ static HK_NOINLINE void *move_slow(void *p, size_t n, size_t have)
 {
     void *q = hk_front_alloc(n);
     if (!q) return n <= have ? p : NULL; /* without memory a shrink stays where it is */
-    copy_block(q, p, n, have);
+    memcpy(q, p, n < have ? n : have);
     hk_free(p); /* its slab may have been let loose meanwhile */
     return q;
 }

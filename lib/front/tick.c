@@ -104,7 +104,13 @@ void hk_front_watch_group(void)
     atomic_store_explicit(&group_ms, 0, memory_order_relaxed);
 }
 
-static void look_at_all(const struct hk_purge_view *v, enum how how)
+uint32_t hk_front_decay_ms(void)
+{
+    struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
+    return hk_policy_purge_idle_ms(&v, hk_decay_level());
+}
+
+static void look_at_all(enum how how)
 {
     bool more;
     size_t pool = 0;
@@ -114,8 +120,7 @@ static void look_at_all(const struct hk_purge_view *v, enum how how)
         atomic_fetch_add_explicit(&own_got, got, memory_order_relaxed);
         return;
     }
-    if (v->dirty_units >= HK_PURGE_MIN_UNITS)
-        pool = hk_pool_purge(hk_policy_purge_idle_ms(v, hk_decay_level()), 0);
+    if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) pool = hk_pool_purge(hk_front_decay_ms(), 0);
     got += pool;
     got += atomic_exchange_explicit(&own_got, 0, memory_order_relaxed);
     /* A big heap in which a little moves all the time is cut short every time. */
@@ -139,13 +144,7 @@ void hk_front_tick(void)
     last = atomic_load_explicit(&last_anew_ms, memory_order_relaxed);
     bool anew = hk_policy_look_due(now, last, false);
     if (anew) atomic_store_explicit(&last_anew_ms, now, memory_order_relaxed);
-    look_at_all(&v, anew ? ANEW : GO_ON);
-}
-
-uint32_t hk_front_decay_ms(void)
-{
-    struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
-    return hk_policy_purge_idle_ms(&v, hk_decay_level());
+    look_at_all(anew ? ANEW : GO_ON);
 }
 
 bool hk_front_look_after(void)

@@ -23,7 +23,8 @@
 /* Slow paths between two looks at the clock. */
 #define HK_TICK_REFILLS 8u
 /* Free memory that nobody touched for this long goes back to the kernel. */
-#define HK_PURGE_IDLE_MS 500u
+#define HK_PURGE_IDLE_MS     500u
+#define HK_PURGE_IDLE_MAX_MS (2 * HK_PURGE_IDLE_MS) /* at the longest decay */
 /* Never look for such memory more often than this. */
 #define HK_PURGE_EVERY_MS 250u
 /* But while a look at the heaps without a thread had to be cut short, on with it after this long.

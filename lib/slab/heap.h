@@ -62,6 +62,7 @@ struct hk_heap {
     uint8_t warm;              /* a thread took it since the last look at parked heaps */
     uint8_t noted;             /* what its thread left was noted since then */
     uint8_t settled;           /* parked, and all that could go back has */
+    uint8_t stale;             /* what it lets go of has been idle for a while */
     uint8_t cut;               /* the last look ended early */
     uint8_t look_class;        /* where the next one starts */
     uint8_t lull;              /* its thread's last two slow paths were far apart */

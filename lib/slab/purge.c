@@ -203,10 +203,9 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
 {
     size_t got = 0;
     h->moving = 0;
-    unsigned c = h->look_class ? h->look_class : HK_CLASSES - 1;
-    /* From big blocks to small ones: of those whole pages are rarely free, and looking takes long.
-     */
-    for (unsigned n = 1; n<HK_CLASSES; n++, c = c> 1 ? c - 1 : HK_CLASSES - 1) {
+    /* From big blocks to small ones: of those whole pages are rarely free, and looking is long. */
+    unsigned first = h->look_class ? h->look_class : HK_CLASSES - 1, c = first;
+    do {
         for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
             if (*blocks < cost(u)) {
                 h->look_class = (uint8_t)c;
@@ -215,7 +214,9 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
             }
             got += look_into(h, u, force, blocks);
         }
-    }
+        c = c > 1 ? c - 1 : HK_CLASSES - 1;
+    } while (c != first);
+    h->look_class = 0;
     h->cut = 0;
     return got;
 }

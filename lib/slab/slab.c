@@ -84,7 +84,10 @@ static void slab_release(struct hk_heap *h, struct hk_unit *u)
     set_followers(u, HK_OWNER_NONE);
     set_owner(u, HK_OWNER_NONE);
     h->slabs_freed++;
-    hk_pool_free(hk_unit_addr(u), hk_class_units(c));
+    if (h->stale)
+        hk_pool_free_idle(hk_unit_addr(u), hk_class_units(c), HK_PURGE_IDLE_MAX_MS);
+    else
+        hk_pool_free(hk_unit_addr(u), hk_class_units(c));
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 

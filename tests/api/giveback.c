@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: the variables that say how memory goes back: HAKMEM_BACKGROUND_THREAD, HAKMEM_THP,
- *   HAKMEM_CGROUP.
+ * What: the variables that say how memory goes back: HAKMEM_BACKGROUND_THREAD and
+ *   HAKMEM_THP.
  * Why: each is tested by what it does: resident memory, threads, mappings' flags. They are read at
  *   the start, so every case is this program once more, in an environment of its own.
  */
@@ -102,14 +102,6 @@ static int thp_any(void)
     return mapped_with(" hg") > 0 ? 0 : 1;
 }
 
-/* No limit is near, most likely: nothing to see but that it runs. */
-static int in_group(void)
-{
-    fill_and_free();
-    for (int i = 0; i < 100000; i++) free(malloc(t_opaque((size_t)i)));
-    return 0;
-}
-
 static const struct {
     const char *set, *what;
     int (*run)(void);
@@ -121,7 +113,6 @@ static const struct {
     {"HAKMEM_THP=auto", "THP=auto: huge pages for filled blocks", thp_filled},
     {"HAKMEM_THP=auto", "THP=auto: none for sparse ones", thp_sparse},
     {"HAKMEM_THP=on", "THP=on: for everything", thp_any},
-    {"HAKMEM_CGROUP=1", "a process that heeds its control group runs", in_group},
 };
 
 static int exec_case(const char *self, size_t i)

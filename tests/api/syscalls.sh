@@ -78,4 +78,11 @@ grep -xF madvise "$tmp/used" > /dev/null || echo "no madvise: was hakmem there?"
 { cat "$tmp/odd" 2> /dev/null; beyond "$allowed" < "$tmp/used"; } | check "a busy program makes no system calls but its own and: $allowed"
 export HAKMEM_STATS=1 HAKMEM_STATS_FILE="$tmp/statistics"
 names counted "$HK_LIB" heavy | beyond "$allowed_stats" | check "with statistics, none but these and: ${allowed_stats#"$allowed "}"
+unset HAKMEM_STATS HAKMEM_STATS_FILE
+export HAKMEM_CGROUP=1
+{
+    names grouped "$HK_LIB" heavy | beyond "$allowed openat read close"
+    grep -q '"/proc/self/cgroup"' "$tmp/grouped" || echo "the control group was not asked for"
+    grep -q '"/proc/self/cgroup"' "$tmp/heavy" && echo "the control group was asked for without HAKMEM_CGROUP"
+} | check "with HAKMEM_CGROUP, none but those and: openat read close, for the control group's files"
 finish

@@ -127,6 +127,32 @@ static void refaults(void)
     hk_pool_free(p, 64);
 }
 
+/* What was idle before it came goes at once, but for what else is free in its chunk. */
+static void idle_already(void)
+{
+    bool clean;
+    hk_pool_purge(0, 0);
+    char *p = hk_pool_alloc(4, 1, &clean);
+    memset(p, 1, 4 * HK_UNIT_BYTES);
+    hk_pool_free_idle(p + 2 * HK_UNIT_BYTES, 1, 60000);
+    hktest_ok(hk_pool_purge(30000, 0) == HK_UNIT_BYTES, "freed when idle already, it goes at once");
+    hk_pool_free(p, 1);
+    hk_pool_free_idle(p + 3 * HK_UNIT_BYTES, 1, 60000);
+    hktest_ok(hk_pool_purge(30000, 0) == 0, "not beside what was freed just now");
+    hk_pool_free(p + HK_UNIT_BYTES, 1);
+    hk_pool_purge(0, 0);
+    hk_pool_check();
+}
+
+/* Every pointer is told from others by these. */
+static void window_line(void)
+{
+    uintptr_t line = (uintptr_t)&hk_window_base / HK_LINE_BYTES;
+    hktest_ok((uintptr_t)&hk_window_limit / HK_LINE_BYTES == line &&
+                  (uintptr_t)&hk_window_units / HK_LINE_BYTES == line,
+              "what tells our pointers lies in one line");
+}
+
 /* Marks follow whole chunks, and go when small runs come. */
 static void huge_pages(void)
 {
@@ -227,6 +253,8 @@ int main(void)
     hktest_ok(p && clean && reads_zero(p, 64), "purged memory reads as zero and is known to");
     hk_pool_free(p, 64);
     refaults();
+    idle_already();
+    window_line();
     huge_pages();
     stamps();
     borders();
