@@ -52,6 +52,8 @@ void hk_thread_born(struct hk_thread *t)
 {
     uint32_t state = atomic_load_explicit(&key_state, memory_order_acquire);
     if (HK_UNLIKELY(state < KEY_MADE)) state = make_key();
+    hk_settings_late();
+    if (!t->heap) return;
     /* A key below 32 costs no allocation; another one comes back to us, who have a heap by now. */
     int saved = errno;
     bool done = state == KEY_MADE && pthread_setspecific(thread_key, t) == 0;
@@ -82,15 +84,7 @@ __attribute__((constructor(101))) void hk_boot(void)
     int saved = errno;
     make_key(); /* early, while keys below 32 are free */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
-    if (!hk_sys_secure() && hk_knobs_read(environ) && hk_knob_value(HK_KNOB_strict)) {
-        hk_warn("HAKMEM_STRICT is set: stopping", NULL, NULL);
-        _exit(1);
-    }
-    if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
-    if (hk_knob_value(HK_KNOB_thp) != HK_THP_AUTO)
-        hk_dense_set_mode((enum hk_thp)hk_knob_value(HK_KNOB_thp));
-    if (hk_knob_value(HK_KNOB_cgroup)) hk_front_watch_group();
-    if (hk_knob_value(HK_KNOB_background_thread)) hk_background_start();
+    hk_settings_start();
     errno = saved;
 }
 

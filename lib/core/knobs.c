@@ -1,28 +1,48 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: the parser of knobs.def.
+ * What: the tables of knobs.def and modes.def, their parser, and which source wins.
  * Why: see knobs.h.
  */
 #include "core/knobs.h"
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <string.h>
 
 #include "core/map.h"
 #include "os/report.h"
 
-#define TEXT_MAX 4096 /* a path */
+#define TEXT_MAX   4096 /* a path */
+#define PREFIX     "HAKMEM_"
+#define PREFIX_LEN (sizeof PREFIX - 1)
+#define COMPLAINT  300
 
-#define HK_KNOB(id, name, type, def, least, most, help)                                            \
-    {name, HK_TYPE_##type, def, least, most, help},
+#define HK_KNOB(id, name, type, def, least, most, when, settled, words, help)                      \
+    {name, HK_TYPE_##type, def, least, most, HK_WHEN_##when, HK_SETTLED_##settled, words, help},
 const struct hk_knob_row hk_knob_rows[HK_KNOBS] = {
 #include "core/knobs.def"
 };
 #undef HK_KNOB
 
+#define HK_MODE(id, purpose) purpose,
+#define HK_PRESET(knob, a, b, c, d, e)
+const char *const hk_mode_purpose[HK_MODES] = {
+#include "core/modes.def"
+};
+#undef HK_MODE
+#undef HK_PRESET
+
+#define HK_MODE(id, purpose)
+#define HK_PRESET(knob, a, b, c, d, e) {HK_KNOB_##knob, {a, b, c, d, e}},
+static const struct {
+    enum hk_knob knob;
+    int8_t value[HK_MODES];
+} presets[] = {
+#include "core/modes.def"
+};
+#undef HK_MODE
+#undef HK_PRESET
+
 static struct {
-    bool set;
+    enum hk_source from; /* HK_FROM_DEFAULT: not set by anybody */
     int64_t value;
     const char *text;
 } state[HK_KNOBS];
@@ -56,20 +76,31 @@ static bool parse_size(const char *s, int64_t *out)
     return true;
 }
 
-static bool parse_word(const char *s, int64_t *out)
+const char *hk_knob_word(const char *words, int64_t i, size_t *len)
 {
-    static const char *const words[] = {"off", "auto", "on"};
-    for (*out = 0; *out < 3; ++*out) {
-        if (strcmp(s, words[*out]) == 0) return true;
+    for (; *words; i--) {
+        *len = strcspn(words, " ");
+        if (i == 0) return words;
+        words += *len + (words[*len] == ' ');
+    }
+    return NULL;
+}
+
+static bool parse_word(const char *words, const char *s, int64_t *out)
+{
+    size_t len;
+    const char *word;
+    for (*out = 0; (word = hk_knob_word(words, *out, &len)) != NULL; ++*out) {
+        if (strlen(s) == len && memcmp(word, s, len) == 0) return true;
     }
     return false;
 }
 
 static bool parse_number(const struct hk_knob_row *row, const char *s, int64_t *out)
 {
-    bool good = row->type == HK_TYPE_SIZE          ? parse_size(s, out)
-                : row->type == HK_TYPE_OFF_AUTO_ON ? parse_word(s, out)
-                                                   : parse_int(s, out);
+    bool good = row->type == HK_TYPE_SIZE   ? parse_size(s, out)
+                : row->type == HK_TYPE_WORD ? parse_word(row->words, s, out)
+                                            : parse_int(s, out);
     return good && *out >= row->least && *out <= row->most;
 }
 
@@ -81,32 +112,56 @@ static const char *keep(const char *text)
     return copy ? memcpy(copy, text, bytes) : NULL;
 }
 
-/* False if value is not one of this row. */
-static bool set_knob(unsigned k, const char *value)
+/* K1. False if value is not one of this row. */
+static bool set_knob(unsigned k, const char *value, enum hk_source from)
 {
     const struct hk_knob_row *row = &hk_knob_rows[k];
     int64_t v = 0;
+    const char *text = NULL;
     if (row->type != HK_TYPE_TEXT && !parse_number(row, value, &v)) return false;
-    if (row->type == HK_TYPE_TEXT && !(state[k].text = keep(value))) return false;
-    state[k].set = true;
+    if (from < state[k].from) return true;
+    if (row->type == HK_TYPE_TEXT && !(text = keep(value))) return false;
+    state[k].from = from;
     state[k].value = v;
+    state[k].text = text;
     return true;
 }
 
-/* One NAME=VALUE after HAKMEM_; true if it is fine. */
-static bool read_one(const char *var)
+/* path: NULL for the environment; row: whose value it is, NULL: nobody's. */
+static void complain(const char *what, const char *path, const char *var,
+                     const struct hk_knob_row *row)
+{
+    char line[COMPLAINT];
+    struct hk_text t = {line, sizeof line - 1, 0};
+    if (path) hk_text_str(&t, path);
+    if (path) hk_text_str(&t, ": ");
+    hk_text_str(&t, what);
+    hk_text_str(&t, ": " PREFIX);
+    hk_text_str(&t, var);
+    if (row) {
+        static const char *const is[] = {"0 or 1", "bytes, or with K, M, G or T", "a shorter text"};
+        hk_text_str(&t, " (");
+        hk_text_str(&t, row->type == HK_TYPE_WORD ? row->words : is[row->type]);
+        hk_text_str(&t, ")");
+    }
+    line[t.len] = 0;
+    hk_warn(line, NULL, NULL);
+}
+
+/* One NAME=VALUE, what follows HAKMEM_; true if it is fine. */
+static bool read_one(const char *var, const char *path, enum hk_source from)
 {
     const char *eq = strchr(var, '=');
-    if (!eq) return true;
-    size_t len = (size_t)(eq - var);
+    size_t len = eq ? (size_t)(eq - var) : 0;
     for (unsigned k = 0; k < HK_KNOBS; k++) {
         const char *name = hk_knob_rows[k].name;
         if (strlen(name) != len || memcmp(name, var, len) != 0) continue;
-        if (set_knob(k, eq + 1)) return true;
-        hk_warn("bad value, the default is used: HAKMEM_", var, NULL);
+        if (set_knob(k, eq + 1, from)) return true;
+        complain(path ? "bad value, ignored" : "bad value, the default is used", path, var,
+                 &hk_knob_rows[k]);
         return false;
     }
-    hk_warn("unknown variable, ignored: HAKMEM_", var, NULL);
+    complain(path ? "unknown setting, ignored" : "unknown variable, ignored", path, var, NULL);
     return false;
 }
 
@@ -114,17 +169,98 @@ unsigned hk_knobs_read(char *const *env)
 {
     unsigned wrong = 0;
     for (; env && *env; env++) {
-        if (strncmp(*env, "HAKMEM_", 7) == 0 && !read_one(*env + 7)) wrong++;
+        if (strncmp(*env, PREFIX, PREFIX_LEN) != 0 || !strchr(*env, '=')) continue;
+        wrong += !read_one(*env + PREFIX_LEN, NULL, HK_FROM_ENVIRONMENT);
     }
     return wrong;
 }
 
+/* The line without comment and blanks around it and around its first =. */
+static char *trim_line(char *s)
+{
+    static const char blanks[] = " \t\r";
+    s[strcspn(s, "#")] = 0;
+    s += strspn(s, blanks);
+    char *eq = strchr(s, '='), *to, *from;
+    if (eq) {
+        for (to = eq; to > s && strchr(blanks, to[-1]); to--) continue;
+        from = eq + 1 + strspn(eq + 1, blanks);
+        *to++ = '=';
+        memmove(to, from, strlen(from) + 1);
+    }
+    for (size_t n = strlen(s); n && strchr(blanks, s[n - 1]); n--) s[n - 1] = 0;
+    return s;
+}
+
+unsigned hk_knobs_read_text(char *text, const char *path, enum hk_source from)
+{
+    unsigned wrong = 0;
+    for (char *line = text, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = 0;
+        line = trim_line(line);
+        if (strncmp(line, PREFIX, PREFIX_LEN) == 0) line += PREFIX_LEN;
+        if (*line) wrong += !read_one(line, path, from);
+    }
+    return wrong;
+}
+
+void hk_knobs_forget(void)
+{
+    memset(state, 0, sizeof state);
+}
+
+bool hk_knob_preset(enum hk_knob k, enum hk_mode m, int64_t *value)
+{
+    for (unsigned i = 0; i < sizeof presets / sizeof *presets; i++) {
+        if (presets[i].knob != k) continue;
+        *value = presets[i].value[m];
+        return true;
+    }
+    return false;
+}
+
+static enum hk_mode mode_now(void)
+{
+    return (enum hk_mode)(state[HK_KNOB_mode].from ? state[HK_KNOB_mode].value
+                                                   : hk_knob_rows[HK_KNOB_mode].def);
+}
+
 int64_t hk_knob_value(enum hk_knob k)
 {
-    return state[k].set ? state[k].value : hk_knob_rows[k].def;
+    int64_t v = hk_knob_rows[k].def;
+    if (state[k].from) return state[k].value;
+    hk_knob_preset(k, mode_now(), &v);
+    return v;
 }
 
 const char *hk_knob_text(enum hk_knob k)
 {
-    return state[k].set ? state[k].text : NULL;
+    return state[k].text;
+}
+
+enum hk_source hk_knob_source(enum hk_knob k)
+{
+    int64_t v = hk_knob_rows[k].def;
+    if (state[k].from) return state[k].from;
+    hk_knob_preset(k, mode_now(), &v);
+    return v == hk_knob_rows[k].def ? HK_FROM_DEFAULT : HK_FROM_MODE;
+}
+
+char *hk_knob_print(enum hk_knob k, int64_t value, char *out, size_t bytes)
+{
+    struct hk_text t = {out, bytes - 1, 0};
+    const struct hk_knob_row *row = &hk_knob_rows[k];
+    size_t len;
+    const char *word = row->type == HK_TYPE_WORD ? hk_knob_word(row->words, value, &len) : NULL;
+    if (row->type == HK_TYPE_TEXT) {
+        hk_text_str(&t, state[k].text ? state[k].text : "");
+    } else if (word) {
+        t.len = len < t.cap ? len : t.cap;
+        memcpy(out, word, t.len);
+    } else {
+        hk_text_dec(&t, (uint64_t)value);
+    }
+    out[t.len] = 0;
+    return out;
 }

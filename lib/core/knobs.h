@@ -1,33 +1,69 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What: the values of the knobs of knobs.def, read once from the environment.
- * Why: one table, one pass, no allocation; a wrong value costs one line and the default is used.
- * Invariants: nothing is read in a setuid program. Written once, before threads can see it.
+ * What: the settings of knobs.def: where their values come from, in this order, the last one wins:
+ *   the default, the mode (modes.def), /etc/hakmem.conf, the file that HAKMEM_CONF names, the
+ *   environment.
+ * Why: one table, no allocation; a wrong value costs one line and changes nothing.
+ * Invariants: nothing is read in a setuid program. K1 a value is only replaced by one of a source
+ *   that comes later in that order. Threads: the environment is read before there are any, files
+ *   under the caller's lock; readers of values come after both.
  */
 #ifndef HK_CORE_KNOBS_H
 #define HK_CORE_KNOBS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum hk_knob {
-#define HK_KNOB(id, name, type, def, least, most, help) HK_KNOB_##id,
+#define HK_KNOB(id, name, type, def, least, most, when, settled, words, help) HK_KNOB_##id,
 #include "core/knobs.def"
 #undef HK_KNOB
     HK_KNOBS
 };
 
+enum hk_mode {
+#define HK_MODE(id, purpose) HK_MODE_##id,
+#define HK_PRESET(knob, a, b, c, d, e)
+#include "core/modes.def"
+#undef HK_MODE
+#undef HK_PRESET
+    HK_MODES
+};
+
+enum hk_source { HK_FROM_DEFAULT, HK_FROM_MODE, HK_FROM_SYSTEM, HK_FROM_FILE, HK_FROM_ENVIRONMENT };
+
 struct hk_knob_row {
     const char *name; /* after HAKMEM_ */
-    enum { HK_TYPE_BOOL, HK_TYPE_SIZE, HK_TYPE_TEXT, HK_TYPE_OFF_AUTO_ON } type;
+    enum { HK_TYPE_BOOL, HK_TYPE_SIZE, HK_TYPE_TEXT, HK_TYPE_WORD } type;
     int64_t def, least, most;
-    const char *help;
+    enum { HK_WHEN_START, HK_WHEN_LATER } when;
+    enum { HK_SETTLED_STABLE, HK_SETTLED_NEW } settled;
+    const char *words, *help;
 };
 extern const struct hk_knob_row hk_knob_rows[HK_KNOBS];
+extern const char *const hk_mode_purpose[HK_MODES];
 
 /* Read all HAKMEM_* of env, a list as environ(7); wrong ones counted and reported. */
 unsigned hk_knobs_read(char *const *env);
+/*
+ * Read the lines NAME=VALUE of a file's text, which is changed; a name may go without HAKMEM_, what
+ * follows # is skipped. path is for complaints.
+ */
+unsigned hk_knobs_read_text(char *text, const char *path, enum hk_source from);
+
+/* As before the first was read; for tests, and tools that read more than once. */
+void hk_knobs_forget(void);
+
 int64_t hk_knob_value(enum hk_knob k);
 /* NULL if it is not set. */
 const char *hk_knob_text(enum hk_knob k);
+enum hk_source hk_knob_source(enum hk_knob k);
+/* What a mode sets k to; false: nothing, then it is the default. */
+bool hk_knob_preset(enum hk_knob k, enum hk_mode m, int64_t *value);
+/* k's value as text into out: a word, a number, the text itself; out. */
+char *hk_knob_print(enum hk_knob k, int64_t value, char *out, size_t bytes);
+/* Word number i of a list with spaces between, and its length; NULL: there are fewer. */
+const char *hk_knob_word(const char *words, int64_t i, size_t *len);
 
 #endif

@@ -21,6 +21,8 @@
 void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
 /* Give back units [p, p + units): a whole run, or a part of one. */
 void hk_pool_free(void *p, size_t units);
+/* The same, and the kernel gets its pages at once. */
+void hk_pool_free_purged(void *p, size_t units);
 /* The same for a part of one chunk that nobody used for idle_ms. */
 void hk_pool_free_idle(void *p, size_t units, uint32_t idle_ms);
 /*
@@ -34,6 +36,9 @@ bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean);
  * bytes returned.
  */
 size_t hk_pool_purge(uint32_t idle_ms, size_t keep);
+
+/* Whether ranges that touch are purged by one call; from the start on they are. */
+void hk_purge_set_batch(bool on);
 
 /*
  * Soft limit on units that are used, or free and dirty, and on what is outside; 0: none. Calls that

@@ -39,6 +39,18 @@ static struct {
 enum landed { REFUSED, CLEAN, UNTRIED };
 static _Atomic uint64_t purged_bytes, purges, refused;
 
+static _Atomic bool one_by_one;
+
+void hk_purge_set_batch(bool on)
+{
+    atomic_store_explicit(&one_by_one, !on, memory_order_relaxed);
+}
+
+static bool batched(void)
+{
+    return HK_LIKELY(!atomic_load_explicit(&one_by_one, memory_order_relaxed));
+}
+
 static bool purgeable(const struct hk_chunk *c, uint32_t now, uint32_t idle_ms)
 {
     bool live = c->state == HK_CHUNK_FREE || c->state == HK_CHUNK_USED;
@@ -49,7 +61,8 @@ static bool purgeable(const struct hk_chunk *c, uint32_t now, uint32_t idle_ms)
 static struct range take_free_chunks(size_t i, size_t most, uint32_t now, uint32_t idle_ms)
 {
     size_t n = 1, end = hk_map_chunks();
-    if (most > RANGE_CHUNKS) most = RANGE_CHUNKS;
+    size_t range = batched() ? RANGE_CHUNKS : 1;
+    if (most > range) most = range;
     while (n < most && i + n < end && hk_chunk_at(i + n)->state == HK_CHUNK_FREE &&
            purgeable(hk_chunk_at(i + n), now, idle_ms))
         n++;
@@ -128,7 +141,9 @@ static size_t land(bool last, unsigned *refusals)
     for (uint32_t k = 0, run; k < flight.ranges; k += run) {
         const struct range *r = &flight.range[k];
         size_t units = r->units, dirty = r->dirty;
-        for (run = 1; k + run < flight.ranges && r[run].p == r->p + units * HK_UNIT_BYTES; run++) {
+        bool merge = batched();
+        for (run = 1; merge && k + run < flight.ranges && r[run].p == r->p + units * HK_UNIT_BYTES;
+             run++) {
             units += r[run].units;
             dirty += r[run].dirty;
         }
@@ -166,6 +181,20 @@ size_t hk_pool_purge(uint32_t idle_ms, size_t keep)
     }
     atomic_fetch_add_explicit(&purged_bytes, bytes, memory_order_relaxed);
     return bytes;
+}
+
+void hk_pool_free_purged(void *p, size_t units)
+{
+    if (units % HK_CHUNK_UNITS) hk_huge_leave((char *)p + (units - 1) * HK_UNIT_BYTES);
+    bool done = hk_sys_purge(p, units * HK_UNIT_BYTES);
+    atomic_fetch_add_explicit(done ? &purges : &refused, 1, memory_order_relaxed);
+    if (done) atomic_fetch_add_explicit(&purged_bytes, units * HK_UNIT_BYTES, memory_order_relaxed);
+    uint32_t now = (uint32_t)hk_sys_now_ms();
+    hk_lock_acquire(&hk_pool_lock);
+    if (done) hk_units_noted(p, units);
+    if (done) hk_units_purged(p, units, true);
+    hk_units_put(p, units, now);
+    hk_lock_release(&hk_pool_lock);
 }
 
 bool hk_purge_wait(int *waits)

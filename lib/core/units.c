@@ -139,6 +139,17 @@ void hk_units_soil(struct hk_chunk *c, uint32_t now)
     c->dirty = UINT32_MAX;
 }
 
+void hk_units_noted(char *p, size_t units)
+{
+    size_t i = hk_chunk_index(p);
+    unsigned at = (unsigned)((uintptr_t)p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
+    for (; units; i++, at = 0) {
+        unsigned n = units < HK_CHUNK_UNITS - at ? (unsigned)units : HK_CHUNK_UNITS - at;
+        hk_chunk_at(i)->purged |= hk_low_mask32(n) << at;
+        units -= n;
+    }
+}
+
 void hk_units_purged(char *p, size_t units, bool done)
 {
     size_t i = hk_chunk_index(p);

@@ -39,6 +39,8 @@ void hk_units_put(char *p, size_t units, uint32_t now);
 /* A purge of units lent is over. done: they read as zero now, not dirty any more. Before they are
  * put. */
 void hk_units_purged(char *p, size_t units, bool done);
+/* Units that are about to be purged by who frees them count as refaults once taken again. */
+void hk_units_noted(char *p, size_t units);
 /* All free units of a taken chunk may be resident: the first touch of a huge page is all of it. */
 void hk_units_soil(struct hk_chunk *c, uint32_t now);
 /*

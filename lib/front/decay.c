@@ -10,6 +10,7 @@
 #include "policy/policy.h"
 
 static _Atomic uint8_t level;
+static _Atomic bool fixed;
 static atomic_flag learning = ATOMIC_FLAG_INIT;
 static struct hk_decay decay; /* who set learning */
 static size_t again_seen;     /* the same */
@@ -17,7 +18,14 @@ static uint32_t visits_seen;
 
 unsigned hk_decay_level(void)
 {
-    return atomic_load_explicit(&level, memory_order_relaxed);
+    return atomic_load_explicit(&fixed, memory_order_relaxed)
+               ? 0
+               : atomic_load_explicit(&level, memory_order_relaxed);
+}
+
+void hk_decay_set_adaptive(bool on)
+{
+    atomic_store_explicit(&fixed, !on, memory_order_relaxed);
 }
 
 /* Slow paths of all threads since the last look. */

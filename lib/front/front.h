@@ -28,6 +28,11 @@ size_t hk_front_usable(const void *p);
 
 /* Give the thread a heap; false at its end, or without memory. */
 bool hk_heap_attach(struct hk_thread *t);
+/*
+ * Whether threads get heaps of their own; from the start on they do. Off: the calling thread's is
+ * parked now, those that others have stay.
+ */
+void hk_heap_set_own(bool on);
 /* The thread ends: its heap is parked, for others to use. */
 void hk_heap_park(struct hk_thread *t);
 /* Called when a thread has got its heap, to arrange for hk_heap_park at its end; api/ defines it.

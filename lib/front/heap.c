@@ -27,6 +27,7 @@ _Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE, .long_id = HK_ID_N
 
 static struct hk_lock heaps_lock = HK_LOCK_INIT(HK_RANK_HEAPS);
 static struct hk_lock guest_lock = HK_LOCK_INIT(HK_RANK_GUEST);
+static _Atomic bool nobody_owns;      /* threads get no heaps: they are guests */
 static _Atomic(struct hk_heap *) all; /* newest first; next_all is constant */
 static struct hk_heap *parked;        /* under heaps_lock; some may be BUSY */
 static _Atomic uint32_t parked_count;
@@ -121,9 +122,15 @@ static void take_kept(struct hk_heap *h, struct hk_thread *t)
     h->keeps = 0;
 }
 
+void hk_heap_set_own(bool on)
+{
+    atomic_store_explicit(&nobody_owns, !on, memory_order_relaxed);
+    if (!on) hk_heap_park(&hk_thread);
+}
+
 bool hk_heap_attach(struct hk_thread *t)
 {
-    if (t->ended) return false;
+    if (t->ended || atomic_load_explicit(&nobody_owns, memory_order_relaxed)) return false;
     hk_lock_acquire(&heaps_lock);
     struct hk_heap *h = adopt();
     if (!h) h = heap_new(HK_HEAP_ATTACHED);
@@ -142,7 +149,7 @@ bool hk_heap_attach(struct hk_thread *t)
     h->settled = 0;
     hk_thread_born(t);
     hk_front_tick(); /* short lives have few slow paths: their births are what paces purges */
-    return true;
+    return t->heap != NULL; /* the settings, read now, may be against it */
 }
 
 /* The blocks of one bin are all of one slab. */

@@ -41,6 +41,7 @@ HK_INLINE bool refill(struct hk_thread *t, unsigned c)
 static HK_COLD void *guest_alloc(unsigned c)
 {
     void *p = hk_guest_alloc(c);
+    hk_front_tick();
     if (p) return p;
     hk_front_trim(0);
     return hk_guest_alloc(c);

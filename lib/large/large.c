@@ -15,6 +15,12 @@
 
 struct hk_large_counts hk_large_nobodys;
 static _Atomic size_t dirty_tails; /* of all, as told */
+static _Atomic bool big_at_once;   /* freed big blocks go back to the kernel at once */
+
+void hk_large_set_cache(bool on)
+{
+    atomic_store_explicit(&big_at_once, !on, memory_order_relaxed);
+}
 
 /* A heap's counts are written by who holds it only, so no locked instruction is needed. */
 static void bump(struct hk_large_counts *n, _Atomic uint64_t *v)
@@ -149,7 +155,10 @@ void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p)
 {
     size_t units = u->run_units;
     hk_large_retire(by, u);
-    hk_pool_free(p, units);
+    if (units >= HK_CHUNK_UNITS && atomic_load_explicit(&big_at_once, memory_order_relaxed))
+        hk_pool_free_purged(p, units);
+    else
+        hk_pool_free(p, units);
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 

@@ -252,6 +252,23 @@ long hk_sys_read_file(const char *path, char *out, size_t bytes)
     return n;
 }
 
+long hk_sys_map_file(const char *path, char **text, size_t most)
+{
+    int saved = errno;
+    long n = -1, got = 0;
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    *text = fd >= 0 ? hk_sys_map(NULL, most + 1) : NULL;
+    for (size_t at = 0; *text && at < most; at += (size_t)got) {
+        got = syscall(SYS_read, fd, *text + at, most - at);
+        if (got < 0) break;
+        n = (long)at + got;
+        if (got == 0) break;
+    }
+    if (fd >= 0) syscall(SYS_close, fd);
+    errno = saved;
+    return n;
+}
+
 size_t hk_sys_resident_bytes(void)
 {
     char buf[128];

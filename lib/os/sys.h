@@ -86,6 +86,8 @@ void (*hk_sys_loaded_function(const char *library, const char *name))(void);
  * the C library's are cancellation points.
  */
 long hk_sys_read_file(const char *path, char *out, size_t bytes);
+/* The same into a mapping of its own, most + 1 bytes long; *text is NULL if there is none. */
+long hk_sys_map_file(const char *path, char **text, size_t most);
 /* Resident bytes of the process now (reads /proc; 0 if unknown) and at its peak. */
 size_t hk_sys_resident_bytes(void);
 size_t hk_sys_peak_bytes(void);

@@ -79,7 +79,20 @@ same "blocks of the C library's own malloc go back to it" $? 0
 said() { env "$@" LD_PRELOAD="$lib" "$dir/die" 2>&1; }
 same "a clean start says nothing" "$(said A=1)" ""
 same "unknown variable" "$(said HAKMEM_FOO=1)" "hakmem: unknown variable, ignored: HAKMEM_FOO=1"
-same "bad value" "$(said HAKMEM_STATS=2)" "hakmem: bad value, the default is used: HAKMEM_STATS=2"
+same "bad value" "$(said HAKMEM_STATS=2)" "hakmem: bad value, the default is used: HAKMEM_STATS=2 (0 or 1)"
+same "a mode that is none" "$(said HAKMEM_MODE=fats)" \
+    "hakmem: bad value, the default is used: HAKMEM_MODE=fats (minimal fast balanced learning research)"
+same "a word that is none" "$(said HAKMEM_THP=maybe)" "hakmem: bad value, the default is used: HAKMEM_THP=maybe (off auto on)"
+printf '# ours\nLOG = minimal\nFOO = 1\nTHP = never\n' > "$dir/conf"
+same "a file's wrong lines are told, its right ones count" "$(said HAKMEM_CONF="$dir/conf" | sed "s, [0-9.]*\, mode, VERSION\, mode,")" \
+    "hakmem: $dir/conf: unknown setting, ignored: HAKMEM_FOO=1
+hakmem: $dir/conf: bad value, ignored: HAKMEM_THP=never (off auto on)
+hakmem: VERSION, mode balanced"
+same "the environment goes before a file" "$(said HAKMEM_LOG=off HAKMEM_CONF="$dir/conf" | tail -n 1)" \
+    "hakmem: $dir/conf: bad value, ignored: HAKMEM_THP=never (off auto on)"
+same "a file that is not there" "$(said HAKMEM_CONF="$dir/none")" "hakmem: cannot read HAKMEM_CONF=$dir/none"
+said HAKMEM_CONF="$dir/conf" HAKMEM_STRICT=1 > /dev/null
+same "HAKMEM_STRICT stops for a file too" $? 1
 said HAKMEM_FOO=1 > /dev/null
 same "the program's status is its own" $? 7
 said HAKMEM_FOO=1 HAKMEM_STRICT=1 | grep -q "HAKMEM_STRICT is set: stopping"

@@ -52,6 +52,8 @@ echo "# one malloc: $((one - nothing)) system calls"
         diff <(sed 's/^[0-9]* *//; s/(.*//' "$tmp/nothing") <(sed 's/^[0-9]* *//; s/(.*//' "$tmp/one")
     }
 } | check "the first malloc makes at most $first_max system calls"
+diff <(grep -oE 'openat\(.*"' "$tmp/nothing" | sort) <(grep -oE 'openat\(.*"' "$tmp/one" | sort) | grep '^[<>]' |
+    grep -vxF '> openat(AT_FDCWD, "/etc/hakmem.conf"' | check "and opens /etc/hakmem.conf alone"
 
 total steady "$HK_LIB" "$work" steady > /dev/null
 {

@@ -94,6 +94,7 @@ int main(int argc, char **argv)
         return 0;
     }
     heavy_steps = strcmp(mode, "heavy") ? 0 : HEAVY_STEPS;
+    free(malloc(100)); /* the first one reads the files of settings */
     getppid();
     run_all();
     return 0;

@@ -57,22 +57,90 @@ static void walk_size(unsigned k)
                   bad[i]);
 }
 
+static void walk_word(unsigned k)
+{
+    const struct hk_knob_row *row = &hk_knob_rows[k];
+    static const char *const bad[] = {"", " ", "0", "o", "offf", "of f", "minimal fast"};
+    char word[64];
+    for (int64_t i = row->most; i >= row->least; i--) {
+        hk_knob_print(k, i, word, sizeof word);
+        hktest_ok(set(row->name, word) == 0 && hk_knob_value(k) == i, "%s=%s", row->name, word);
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        hktest_ok(set(row->name, bad[i]) == 1 && hk_knob_value(k) == row->least,
+                  "%s=\"%s\" is refused", row->name, bad[i]);
+    size_t len;
+    hktest_ok(!hk_knob_word(row->words, row->most + 1, &len), "%s has as many words as values",
+              row->name);
+}
+
+/* A mode is a row's default for those who set nothing. */
+static void modes(void)
+{
+    bool good = true;
+    for (unsigned k = 0; k < HK_KNOBS; k++) {
+        const struct hk_knob_row *row = &hk_knob_rows[k];
+        for (unsigned m = 0; m < HK_MODES; m++) {
+            int64_t v = row->def;
+            bool has = hk_knob_preset(k, m, &v);
+            good &= v >= row->least && v <= row->most;
+            good &= m != HK_MODE_balanced || v == row->def;
+            good &= m > 0 || !has || row->type == HK_TYPE_BOOL || row->type == HK_TYPE_WORD;
+        }
+    }
+    hktest_ok(good, "what modes set lies in bounds, and balanced are the defaults");
+    hktest_ok(set("MODE", "minimal") == 0 && hk_knob_value(HK_KNOB_thread_cache) == 0 &&
+                  hk_knob_source(HK_KNOB_thread_cache) == HK_FROM_MODE,
+              "minimal turns thread caches off");
+    hktest_ok(set("THREAD_CACHE", "1") == 0 && hk_knob_value(HK_KNOB_thread_cache) == 1 &&
+                  hk_knob_source(HK_KNOB_thread_cache) == HK_FROM_ENVIRONMENT,
+              "a setting of its own goes before the mode");
+}
+
+/* K1, and what a file may look like. */
+static void files(void)
+{
+    char text[] = "# a comment\n\n  LIMIT = 3M # three\r\nHAKMEM_STATS=1\n\tCGROUP=1";
+    hktest_ok(hk_knobs_read_text(text, "a", HK_FROM_SYSTEM) == 0 &&
+                  hk_knob_value(HK_KNOB_limit) == 3 << 20 && hk_knob_value(HK_KNOB_stats) == 1 &&
+                  hk_knob_value(HK_KNOB_cgroup) == 1 &&
+                  hk_knob_source(HK_KNOB_limit) == HK_FROM_SYSTEM,
+              "a file's lines");
+    char later[] = "LIMIT=4M";
+    hk_knobs_read_text(later, "b", HK_FROM_FILE);
+    char earlier[] = "LIMIT=5M";
+    hk_knobs_read_text(earlier, "a", HK_FROM_SYSTEM);
+    hktest_ok(hk_knob_value(HK_KNOB_limit) == 4 << 20, "an earlier source changes nothing");
+    hktest_ok(set("LIMIT", "6M") == 0 && hk_knob_value(HK_KNOB_limit) == 6 << 20,
+              "the environment is the last one");
+    char bad[] = "LIMIT\nFOO=1\nSTATS=2\n=3\nSTRICT = 1 1\nlimit=1";
+    hktest_ok(hk_knobs_read_text(bad, "c", HK_FROM_FILE) == 6, "six kinds of wrong lines");
+    char none[] = "";
+    HKTEST(hk_knobs_read_text(none, "d", HK_FROM_FILE) == 0);
+}
+
 int main(void)
 {
     int keep = dup(2), null = open("/dev/null", O_WRONLY); /* the complaints are expected */
     dup2(null, 2);
     for (unsigned k = 0; k < HK_KNOBS; k++) {
         const struct hk_knob_row *row = &hk_knob_rows[k];
+        hk_knobs_forget();
         hktest_ok(hk_knob_value(k) == row->def && !hk_knob_text(k), "%s starts at its default",
                   row->name);
         hktest_ok(row->def >= row->least && row->def <= row->most && *row->help, "%s: row",
                   row->name);
         if (row->type == HK_TYPE_BOOL) walk_bool(k);
+        if (row->type == HK_TYPE_WORD) walk_word(k);
         if (row->type == HK_TYPE_SIZE) walk_size(k);
         if (row->type == HK_TYPE_TEXT)
             hktest_ok(set(row->name, "a=b") == 0 && strcmp(hk_knob_text(k), "a=b") == 0, "%s=text",
                       row->name);
     }
+    hk_knobs_forget();
+    modes();
+    hk_knobs_forget();
+    files();
     HKTEST(set("FOO", "1") == 1);
     HKTEST(set("STATSX", "1") == 1);
     HKTEST(set("STAT", "1") == 1);

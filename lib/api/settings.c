@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the settings put to work: read from their sources, handed to the layers.
+ * Why: the environment is read by the constructor, the files at the first malloc: a program that
+ *   makes none must not pay for them, and what ld.so and the C library allocate may come before
+ *   either.
+ * Invariants: S1 whoever turns `begun` on reads; the others go on with the defaults meanwhile.
+ *   S2 a thread is only started while nothing is held, by the constructor or after it.
+ * Threads: any.
+ */
+#include <unistd.h>
+
+#include "api/api.h"
+#include "core/conf.h"
+#include "core/knobs.h"
+#include "core/pool.h"
+#include "front/decay.h"
+#include "front/front.h"
+#include "large/dense.h"
+#include "os/report.h"
+#include "os/sys.h"
+
+static _Atomic bool environment_read, files_begun;
+static bool background; /* started */
+
+/* What the layers have from the start on are the defaults. */
+static void hand_out(void)
+{
+    if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
+    hk_dense_set_mode((enum hk_thp)hk_knob_value(HK_KNOB_thp));
+    hk_purge_set_batch(hk_knob_value(HK_KNOB_batch));
+    hk_large_set_cache(hk_knob_value(HK_KNOB_bigcache));
+    hk_decay_set_adaptive(hk_knob_value(HK_KNOB_free_policy));
+    if (hk_knob_value(HK_KNOB_cgroup)) hk_front_watch_group();
+    if (!hk_knob_value(HK_KNOB_thread_cache)) hk_heap_set_own(false);
+    if (hk_knob_value(HK_KNOB_background_thread) && !background) {
+        background = true;
+        hk_background_start();
+    }
+}
+
+static void stop_if_strict(unsigned wrong)
+{
+    if (!wrong || !hk_knob_value(HK_KNOB_strict)) return;
+    hk_warn("HAKMEM_STRICT is set: stopping", NULL, NULL);
+    _exit(1);
+}
+
+static void tell(void)
+{
+    static const char *const from[] = {"", "the mode", HK_CONF_SYSTEM, "HAKMEM_CONF",
+                                       "the environment"};
+    char value[256], line[400];
+    int64_t log = hk_knob_value(HK_KNOB_log);
+    if (log == 0) return;
+    hk_knob_print(HK_KNOB_mode, hk_knob_value(HK_KNOB_mode), value, sizeof value);
+    hk_warn(hakmem_version(), ", mode ", value);
+    for (unsigned k = 0; log > 1 && k < HK_KNOBS; k++) {
+        enum hk_source source = hk_knob_source(k);
+        if (source == HK_FROM_DEFAULT) continue;
+        struct hk_text t = {line, sizeof line - 1, 0};
+        hk_text_str(&t, hk_knob_rows[k].name);
+        hk_text_str(&t, "=");
+        hk_text_str(&t, hk_knob_print(k, hk_knob_value(k), value, sizeof value));
+        line[t.len] = 0;
+        hk_warn(line, ", by ", from[source]);
+    }
+}
+
+void hk_settings_start(void)
+{
+    if (!hk_sys_secure()) stop_if_strict(hk_knobs_read(environ));
+    atomic_store_explicit(&environment_read, true, memory_order_release);
+    hand_out();
+    if (hk_heap_first()) hk_settings_late(); /* others' constructors came first */
+}
+
+void hk_settings_late(void)
+{
+    if (HK_LIKELY(atomic_load_explicit(&files_begun, memory_order_relaxed))) return;
+    if (!atomic_load_explicit(&environment_read, memory_order_acquire) || hk_sys_secure()) return;
+    if (atomic_exchange_explicit(&files_begun, true, memory_order_relaxed)) return; /* S1 */
+    stop_if_strict(hk_conf_read());
+    hand_out();
+    tell();
+}
