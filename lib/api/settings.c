@@ -14,11 +14,11 @@
 #include "core/conf.h"
 #include "core/knobs.h"
 #include "core/pool.h"
-#include "front/decay.h"
 #include "front/front.h"
 #include "large/dense.h"
 #include "os/report.h"
 #include "os/sys.h"
+#include "policy/snapshot.h"
 
 static _Atomic bool environment_read, files_begun;
 static bool background; /* started */
@@ -29,8 +29,10 @@ static void hand_out(void)
     if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
     hk_dense_set_mode((enum hk_thp)hk_knob_value(HK_KNOB_thp));
     hk_purge_set_batch(hk_knob_value(HK_KNOB_batch));
-    hk_large_set_cache(hk_knob_value(HK_KNOB_bigcache));
-    hk_decay_set_adaptive(hk_knob_value(HK_KNOB_free_policy));
+    struct hk_snapshot s = hk_policy_balanced();
+    s.adapt = hk_knob_value(HK_KNOB_free_policy) != 0;
+    if (!hk_knob_value(HK_KNOB_bigcache)) s.action_big = HK_ACTION_NOW;
+    hk_policy_publish(s);
     if (hk_knob_value(HK_KNOB_cgroup)) hk_front_watch_group();
     if (!hk_knob_value(HK_KNOB_thread_cache)) hk_heap_set_own(false);
     if (hk_knob_value(HK_KNOB_background_thread) && !background) {

@@ -69,6 +69,8 @@ struct hk_chunk {
     uint8_t state, span;  /* enum hk_chunk_state · longest free run of units, as binned */
     uint8_t taken;        /* bits set in used */
     uint8_t huge;         /* see core/huge.h */
+    uint8_t band;         /* enum hk_band of what was freed into it last */
+    uint8_t patience;     /* in HK_PATIENCE_MS: how much longer what is free in it may lie idle */
     struct hk_chunk *next, *prev;
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line");

@@ -28,23 +28,49 @@ static bool beyond_limit(size_t more, size_t dirty)
     return more > limit || hk_pool_used_units() + hk_bytes_to_units(outside) + dirty > limit - more;
 }
 
+static _Atomic bool watched;
+
+void hk_pool_watch(bool on)
+{
+    atomic_store_explicit(&watched, on, memory_order_relaxed);
+}
+
+/* Read before the lock is taken, as it may be a system call; needed now and then only. */
+static uint32_t clock_if_needed(void)
+{
+    bool needed = hk_huge_chunks() || atomic_load_explicit(&watched, memory_order_relaxed);
+    return needed ? (uint32_t)hk_sys_now_ms() | 1 : 0;
+}
+
+/* As hk_units_take, what is taken noted if that is wanted. */
+static void *take_noted(size_t units, size_t align_units, bool *clean, uint32_t now)
+{
+    bool wanted = atomic_load_explicit(&watched, memory_order_relaxed);
+    if (HK_UNLIKELY(wanted)) hk_units_watch = now;
+    void *p = hk_units_take(units, align_units, clean);
+    if (HK_UNLIKELY(wanted)) hk_units_watch = 0;
+    return p;
+}
+
+void hk_pool_idle(struct hk_idle_times back[HK_BANDS], struct hk_idle_times still[HK_BANDS])
+{
+    uint32_t now = (uint32_t)hk_sys_now_ms();
+    hk_lock_acquire(&hk_pool_lock);
+    hk_units_idle(now, back, still);
+    hk_lock_release(&hk_pool_lock);
+}
+
 /* *refused: it is not for want of free units that this is NULL. */
-static void *take_within(size_t units, size_t align_units, bool *clean, bool *refused)
+static void *take_within(size_t units, size_t align_units, bool *clean, bool *refused, uint32_t now)
 {
     *refused = beyond_limit(units, 0);
     if (*refused) return NULL;
-    void *p = hk_units_take(units, align_units, clean);
+    void *p = take_noted(units, align_units, clean, now);
     if (!p || !beyond_limit(0, hk_pool_dirty_units())) return p;
     if (*clean) hk_units_purged(p, units, true);
-    hk_units_put(p, units, hk_chunk_at(hk_chunk_index(p))->freed_ms); /* a purge must come first */
+    hk_units_put(p, units, hk_chunk_at(hk_chunk_index(p))->freed_ms, NULL); /* a purge first */
     *refused = true;
     return NULL;
-}
-
-/* Read before the lock is taken, as it may be a system call; needed if chunks are advised. */
-static uint32_t clock_for_huge(void)
-{
-    return hk_huge_chunks() ? (uint32_t)hk_sys_now_ms() : 0;
 }
 
 /* Let go of the lock, with a run just taken. */
@@ -71,11 +97,11 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
 {
     size_t chunks = (units + HK_CHUNK_UNITS - 1) / HK_CHUNK_UNITS;
     size_t align = align_units > HK_CHUNK_UNITS ? align_units / HK_CHUNK_UNITS : 1;
-    uint32_t now = clock_for_huge();
+    uint32_t now = clock_if_needed();
     for (int waits = 0;;) {
         bool refused;
         hk_lock_acquire(&hk_pool_lock);
-        void *p = take_within(units, align_units, clean, &refused);
+        void *p = take_within(units, align_units, clean, &refused, now);
         size_t tail = p ? 0 : hk_runs_tail();
         if (p) return leave_with(p, units, *clean, now);
         hk_lock_release(&hk_pool_lock);
@@ -89,19 +115,25 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean)
         }
         hk_lock_acquire(&hk_pool_lock);
         hk_runs_put(hk_chunk_index(fresh), got);
-        p = take_within(units, align_units, clean, &refused);
+        p = take_within(units, align_units, clean, &refused, now);
         if (p) return leave_with(p, units, *clean, now);
         hk_lock_release(&hk_pool_lock);
         if (refused) return NULL; /* else others were quicker: grow again */
     }
 }
 
-void hk_pool_free(void *p, size_t units)
+void hk_pool_free_as(void *p, size_t units, enum hk_band band, uint8_t patience)
 {
     uint32_t now = (uint32_t)hk_sys_now_ms();
+    const struct hk_freed as = {(uint8_t)band, patience};
     hk_lock_acquire(&hk_pool_lock);
-    hk_units_put(p, units, now);
+    hk_units_put(p, units, now, &as);
     hk_lock_release(&hk_pool_lock);
+}
+
+void hk_pool_free(void *p, size_t units)
+{
+    hk_pool_free_as(p, units, HK_BAND_SLAB, 0);
 }
 
 void hk_pool_free_idle(void *p, size_t units, uint32_t idle_ms)
@@ -111,7 +143,7 @@ void hk_pool_free_idle(void *p, size_t units, uint32_t idle_ms)
     const struct hk_chunk *c = hk_chunk_at(hk_chunk_index(p));
     /* What else is free in the chunk may not be idle that long. */
     bool newer = (~c->used & c->dirty) && c->freed_ms - stamp < UINT32_MAX / 2;
-    hk_units_put(p, units, newer ? c->freed_ms : stamp);
+    hk_units_put(p, units, newer ? c->freed_ms : stamp, NULL);
     hk_lock_release(&hk_pool_lock);
 }
 
@@ -121,7 +153,7 @@ static bool extend(char *end, size_t more, bool *clean, size_t *missing)
     unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
     char *last = end;
     unsigned part = 0;
-    uint32_t now = clock_for_huge();
+    uint32_t now = clock_if_needed();
     hk_lock_acquire(&hk_pool_lock);
     bool fits = !beyond_limit(more, hk_pool_dirty_units()) && hk_units_follow(i, at, more, missing);
     *clean = true;

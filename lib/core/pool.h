@@ -12,6 +12,7 @@
 #ifndef HK_CORE_POOL_H
 #define HK_CORE_POOL_H
 
+#include "core/counts.h"
 #include "core/map.h"
 
 /*
@@ -21,8 +22,12 @@
 void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
 /* Give back units [p, p + units): a whole run, or a part of one. */
 void hk_pool_free(void *p, size_t units);
+/* The same, telling what it was, and that it may lie idle for patience * HK_PATIENCE_MS longer. */
+enum hk_band { HK_BAND_SLAB, HK_BAND_MID, HK_BAND_LARGE, HK_BAND_BIG, HK_BANDS };
+#define HK_PATIENCE_MS 250u
+void hk_pool_free_as(void *p, size_t units, enum hk_band band, uint8_t patience);
 /* The same, and the kernel gets its pages at once. */
-void hk_pool_free_purged(void *p, size_t units);
+void hk_pool_free_purged(void *p, size_t units, enum hk_band band);
 /* The same for a part of one chunk that nobody used for idle_ms. */
 void hk_pool_free_idle(void *p, size_t units, uint32_t idle_ms);
 /*
@@ -73,6 +78,12 @@ HK_INLINE size_t hk_pool_dirty_units(void)
     return atomic_load_explicit(&hk_pool_dirty, memory_order_relaxed);
 }
 
+/*
+ * Whether pool operations note how long what they take lay free; and what was noted since the last
+ * call, by what it was, and how long what is free now has been.
+ */
+void hk_pool_watch(bool on);
+void hk_pool_idle(struct hk_idle_times back[HK_BANDS], struct hk_idle_times still[HK_BANDS]);
 /* Bytes taken so far that the kernel had got back, but for those of purges with idle_ms 0. */
 size_t hk_pool_refaulted_bytes(void);
 

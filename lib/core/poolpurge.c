@@ -54,7 +54,8 @@ static bool batched(void)
 static bool purgeable(const struct hk_chunk *c, uint32_t now, uint32_t idle_ms)
 {
     bool live = c->state == HK_CHUNK_FREE || c->state == HK_CHUNK_USED;
-    return live && (~c->used & c->dirty) && hk_stamp_idle(c->freed_ms, now, idle_ms);
+    if (!live || !(~c->used & c->dirty)) return false;
+    return hk_stamp_idle(c->freed_ms, now, idle_ms ? idle_ms + c->patience * HK_PATIENCE_MS : 0);
 }
 
 /* Whole free chunks from i on, at most `most`, taken out of their free run. */
@@ -105,7 +106,7 @@ static void put_back(struct range r, enum landed how, uint32_t now)
 {
     uint32_t stamp = hk_chunk_at(hk_chunk_index(r.p))->freed_ms;
     hk_units_purged(r.p, r.units, how == CLEAN);
-    hk_units_put(r.p, r.units, how == REFUSED ? now + HK_REFUSED_MS : stamp);
+    hk_units_put(r.p, r.units, how == REFUSED ? now + HK_REFUSED_MS : stamp, NULL);
 }
 
 static bool begin_purge(bool asked)
@@ -183,8 +184,9 @@ size_t hk_pool_purge(uint32_t idle_ms, size_t keep)
     return bytes;
 }
 
-void hk_pool_free_purged(void *p, size_t units)
+void hk_pool_free_purged(void *p, size_t units, enum hk_band band)
 {
+    const struct hk_freed as = {(uint8_t)band, 0};
     if (units % HK_CHUNK_UNITS) hk_huge_leave((char *)p + (units - 1) * HK_UNIT_BYTES);
     bool done = hk_sys_purge(p, units * HK_UNIT_BYTES);
     atomic_fetch_add_explicit(done ? &purges : &refused, 1, memory_order_relaxed);
@@ -193,7 +195,7 @@ void hk_pool_free_purged(void *p, size_t units)
     hk_lock_acquire(&hk_pool_lock);
     if (done) hk_units_noted(p, units);
     if (done) hk_units_purged(p, units, true);
-    hk_units_put(p, units, now);
+    hk_units_put(p, units, now, &as);
     hk_lock_release(&hk_pool_lock);
 }
 

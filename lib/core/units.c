@@ -5,6 +5,8 @@
  */
 #include "core/units.h"
 
+#include <string.h>
+
 #include "core/filler.h"
 #include "core/runs.h"
 #include "os/report.h"
@@ -12,6 +14,8 @@
 struct hk_lock hk_pool_lock = HK_LOCK_INIT(HK_RANK_POOL);
 _Atomic size_t hk_pool_used, hk_pool_dirty;
 static _Atomic size_t refaulted;
+uint32_t hk_units_watch;
+static struct hk_idle_times again[HK_BANDS];
 
 static void add(_Atomic size_t *v, size_t n)
 {
@@ -48,9 +52,18 @@ static size_t leave(struct hk_chunk *c, unsigned at, unsigned n)
     return dirty;
 }
 
+/* Memory that was given back counts as well: how long it lay free does not depend on that. */
+static HK_NOINLINE void note_again(const struct hk_chunk *c, uint32_t m)
+{
+    uint32_t back = (c->dirty | c->purged) & m, ms = hk_units_watch - c->freed_ms;
+    if (ms > INT32_MAX) ms = 0; /* freed a moment after the watch was set */
+    again[c->band].units[hk_idle_bucket(ms)] += (uint32_t)__builtin_popcount(back);
+}
+
 bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n)
 {
     uint32_t m = hk_low_mask32(n) << at;
+    if (HK_UNLIKELY(hk_units_watch)) note_again(c, m);
     if (HK_UNLIKELY(c->purged & m)) count_refaults(c, m);
     return leave(c, at, n) == 0;
 }
@@ -99,10 +112,17 @@ void *hk_units_take(size_t units, size_t align_units, bool *clean)
 }
 
 /* Units [at, at + n) of c come back; true if the chunk is empty now and off the bins. */
-static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now)
+static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now,
+                      const struct hk_freed *as)
 {
     uint32_t m = hk_low_mask32(n) << at;
     HK_CHECK((c->used & m) == m, hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES);
+    if (as) {
+        /* What else is free in it keeps what it was promised. */
+        bool others = (~c->used & c->dirty) != 0;
+        if (!others || as->patience > c->patience) c->patience = as->patience;
+        c->band = as->band;
+    }
     c->used &= ~m;
     c->taken = (uint8_t)(c->taken - n);
     c->freed_ms = now;
@@ -116,7 +136,7 @@ static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now)
     return true;
 }
 
-void hk_units_put(char *p, size_t units, uint32_t now)
+void hk_units_put(char *p, size_t units, uint32_t now, const struct hk_freed *as)
 {
     size_t i = hk_chunk_index(p), empty_from = 0, empty = 0;
     unsigned at = (unsigned)((uintptr_t)p >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
@@ -125,7 +145,7 @@ void hk_units_put(char *p, size_t units, uint32_t now)
         struct hk_chunk *c = hk_chunk_at(i);
         units -= n;
         if (c->state == HK_CHUNK_LOST) continue; /* written off in a child of fork */
-        if (!put_units(c, at, n, now)) continue;
+        if (!put_units(c, at, n, now, as)) continue;
         if (empty == 0) empty_from = i;
         empty = i - empty_from + 1;
     }
@@ -194,4 +214,24 @@ bool hk_units_follow(size_t i, unsigned at, size_t n, size_t *missing)
 size_t hk_pool_refaulted_bytes(void)
 {
     return atomic_load_explicit(&refaulted, memory_order_relaxed) << HK_UNIT_SHIFT;
+}
+
+/* Big heaps are sampled. */
+#define STILL_CHUNKS 4096
+
+void hk_units_idle(uint32_t now, struct hk_idle_times back[HK_BANDS],
+                   struct hk_idle_times still[HK_BANDS])
+{
+    size_t n = hk_map_chunks(), step = 1 + n / STILL_CHUNKS;
+    memcpy(back, again, sizeof again);
+    memset(again, 0, sizeof again);
+    memset(still, 0, HK_BANDS * sizeof *still);
+    for (size_t i = 0; i < n; i += step) {
+        const struct hk_chunk *c = hk_chunk_at(i);
+        uint32_t free = ~c->used & (c->dirty | c->purged), ms = now - c->freed_ms;
+        if (!free || c->state == HK_CHUNK_NONE || c->state == HK_CHUNK_LOST) continue;
+        if (ms > INT32_MAX) ms = 0;
+        still[c->band].units[hk_idle_bucket(ms)] +=
+            (uint32_t)((size_t)__builtin_popcount(free) * step);
+    }
 }

@@ -25,6 +25,9 @@ HK_INLINE bool hk_stamp_idle(uint32_t stamp, uint32_t now, uint32_t idle_ms)
     return (ahead == 0 || ahead > 2 * HK_REFUSED_MS) && now - stamp >= idle_ms;
 }
 
+/* As hk_pool_idle. */
+void hk_units_idle(uint32_t now, struct hk_idle_times back[HK_BANDS],
+                   struct hk_idle_times still[HK_BANDS]);
 /* As hk_pool_alloc, without growth. */
 void *hk_units_take(size_t units, size_t align_units, bool *clean);
 /* Units [at, at + n) of a chunk that is off the free runs; true if they all read as zero. */
@@ -34,8 +37,16 @@ bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n);
  * as refaults.
  */
 size_t hk_units_lend_at(struct hk_chunk *c, unsigned at, unsigned n, bool note);
-/* Units come back, freed at `now`, ms. */
-void hk_units_put(char *p, size_t units, uint32_t now);
+/* Units come back, freed at `now`, ms. as: what they were; NULL: their chunks stay as they are. */
+struct hk_freed {
+    uint8_t band, patience;
+};
+void hk_units_put(char *p, size_t units, uint32_t now, const struct hk_freed *as);
+/*
+ * From a moment that is not 0 on, ms, what is taken is noted: how long it lay free. For one pool
+ * operation.
+ */
+extern HK_HIDDEN uint32_t hk_units_watch;
 /* A purge of units lent is over. done: they read as zero now, not dirty any more. Before they are
  * put. */
 void hk_units_purged(char *p, size_t units, bool done);

@@ -8,9 +8,9 @@
 #include "core/pool.h"
 #include "front/front.h"
 #include "policy/policy.h"
+#include "policy/snapshot.h"
 
 static _Atomic uint8_t level;
-static _Atomic bool fixed;
 static atomic_flag learning = ATOMIC_FLAG_INIT;
 static struct hk_decay decay; /* who set learning */
 static size_t again_seen;     /* the same */
@@ -18,14 +18,7 @@ static uint32_t visits_seen;
 
 unsigned hk_decay_level(void)
 {
-    return atomic_load_explicit(&fixed, memory_order_relaxed)
-               ? 0
-               : atomic_load_explicit(&level, memory_order_relaxed);
-}
-
-void hk_decay_set_adaptive(bool on)
-{
-    atomic_store_explicit(&fixed, !on, memory_order_relaxed);
+    return hk_policy_now().adapt ? atomic_load_explicit(&level, memory_order_relaxed) : 0;
 }
 
 /* Slow paths of all threads since the last look. */

@@ -7,15 +7,12 @@
 #ifndef HK_FRONT_DECAY_H
 #define HK_FRONT_DECAY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* A look ended that gave so many bytes back. */
 void hk_decay_learn(size_t given);
 /* Of the idle time, see hk_policy_purge_idle_ms; 0 while the process rests. */
 unsigned hk_decay_level(void);
-/* Whether it is learned at all; from the start on it is. */
-void hk_decay_set_adaptive(bool on);
 void hk_decay_fork_child(void);
 
 #endif

@@ -11,6 +11,7 @@
 #include "front/front.h"
 #include "large/large.h"
 #include "policy/policy.h"
+#include "policy/snapshot.h"
 #include "slab/heap.h"
 
 _Static_assert(HK_RUN_SLOTS == 32, "a bit each in a word");
@@ -22,24 +23,39 @@ static struct hk_unit *take_out(struct hk_heap *h, unsigned slot)
     struct hk_unit *u = h->run[slot];
     h->runs &= ~(1u << slot);
     h->runs_of[u->run_units] &= ~(1u << slot);
+    if (!h->runs_of[u->run_units]) h->run_lengths &= ~(1u << u->run_units);
+    h->run_held[hk_run_class(u->run_units)] -= (uint16_t)u->run_units;
     h->run_units -= u->run_units;
     return u;
 }
 
 static void give_back(struct hk_unit *u)
 {
-    hk_pool_free(hk_unit_addr(u), u->run_units);
-    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
+    hk_large_give(hk_unit_addr(u), u->run_units);
 }
 
-/* One of the same length goes first, as variety is what finds a fit; else they take turns. */
-static void put_out(struct hk_heap *h, uint32_t units)
+/* One of `from`, slots in use; they take turns. */
+static void put_out(struct hk_heap *h, uint32_t from)
 {
-    uint32_t from = h->runs_of[units] ? h->runs_of[units] : h->runs;
     uint32_t ahead = from & ~hk_low_mask32(h->run_hand);
     unsigned slot = (unsigned)__builtin_ctz(ahead ? ahead : from);
     h->run_hand = (uint8_t)((slot + 1) % HK_RUN_SLOTS);
     give_back(take_out(h, slot));
+}
+
+/* Some of the class go if `units` more are beyond its cap. False: they are too many by themselves.
+ */
+static bool make_room(struct hk_heap *h, uint32_t units, uint32_t cap)
+{
+    unsigned c = hk_run_class(units), least = c ? (1u << (c - 1)) + 1 : 1, most = 1u << c;
+    if (units > cap) return false;
+    while (h->run_held[c] + units > cap) {
+        uint32_t from = 0;
+        for (unsigned len = least; len <= most && len < HK_CHUNK_UNITS; len++)
+            from |= h->runs_of[len];
+        put_out(h, from);
+    }
+    return true;
 }
 
 /* Threads that sleep keep what they hold, and a trim does not reach it: so only a few may. */
@@ -57,28 +73,61 @@ bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)
     if (units >= HK_CHUNK_UNITS || (HK_UNLIKELY(!h->may_hold) && !become_holder(h))) return false;
     uint32_t cap = hk_policy_run_cap(hk_pool_used_units(),
                                      atomic_load_explicit(&holders, memory_order_relaxed));
-    if (units > cap) return false;
+    struct hk_snapshot s = hk_policy_now();
+    uint32_t class_cap = s.caps_on ? hk_policy_cap(s, hk_run_class(units)) : cap;
+    if (units > cap || units > class_cap) return false;
     hk_large_retire(&h->large, u);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    while (h->runs == UINT32_MAX || (h->runs && h->run_units + units > cap)) put_out(h, units);
+    /* One of the same length goes first, as variety is what finds a fit. */
+    while (h->runs == UINT32_MAX || (h->runs && h->run_units + units > cap))
+        put_out(h, h->runs_of[units] ? h->runs_of[units] : h->runs);
+    if (HK_UNLIKELY(s.caps_on)) make_room(h, units, class_cap);
     unsigned slot = (unsigned)__builtin_ctz(~h->runs);
     h->run[slot] = u;
     h->run_last = (uint8_t)slot;
     h->runs |= 1u << slot;
     h->runs_of[units] |= 1u << slot;
+    h->run_lengths |= 1u << units;
+    h->run_held[hk_run_class(units)] += (uint16_t)units;
     h->run_units += units;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     return true;
 }
 
-struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t units)
+/* A written counter of this thread's. */
+static void add(_Atomic uint32_t *v, uint32_t n)
 {
-    uint32_t fit = units < HK_CHUNK_UNITS ? h->runs_of[units] : 0;
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/* Slots of the shortest runs that may serve, longer than asked for. */
+static uint32_t longer(const struct hk_heap *h, unsigned units, unsigned longest)
+{
+    uint32_t lengths = h->run_lengths & ~hk_low_mask32(units + 1) & hk_low_mask32(longest + 1);
+    return lengths ? h->runs_of[__builtin_ctz(lengths)] : 0;
+}
+
+struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t want)
+{
+    if (want >= HK_CHUNK_UNITS) return NULL;
+    unsigned units = (unsigned)want;
+    struct hk_snapshot s = hk_policy_now();
+    uint32_t fit = h->runs_of[units];
+    if (!fit) {
+        unsigned longest = hk_policy_longest(s, units);
+        if (HK_UNLIKELY(longest > units)) fit = longer(h, units, longest);
+    }
+    if (HK_UNLIKELY(s.learn)) {
+        add(&h->run_counts.asked[hk_run_class(units)], 1);
+        if (fit) add(&h->run_counts.had[hk_run_class(units)], 1);
+    }
     if (!fit) return NULL;
     unsigned slot = fit >> h->run_last & 1 ? h->run_last : (unsigned)__builtin_ctz(fit);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     struct hk_unit *u = take_out(h, slot);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
+    if (HK_UNLIKELY(u->run_units > units)) add(&h->run_counts.rounded, u->run_units - units);
     h->run_hit = 1;
     return u;
 }

@@ -12,15 +12,10 @@
 #include "os/sys.h"
 #include "policy/huge.h"
 #include "policy/policy.h"
+#include "policy/snapshot.h"
 
 struct hk_large_counts hk_large_nobodys;
 static _Atomic size_t dirty_tails; /* of all, as told */
-static _Atomic bool big_at_once;   /* freed big blocks go back to the kernel at once */
-
-void hk_large_set_cache(bool on)
-{
-    atomic_store_explicit(&big_at_once, !on, memory_order_relaxed);
-}
 
 /* A heap's counts are written by who holds it only, so no locked instruction is needed. */
 static void bump(struct hk_large_counts *n, _Atomic uint64_t *v)
@@ -151,15 +146,22 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
     return p;
 }
 
+void hk_large_give(void *p, size_t units)
+{
+    enum hk_band band = hk_policy_band(units);
+    enum hk_action action = hk_policy_action(hk_policy_now(), band);
+    if (HK_UNLIKELY(action == HK_ACTION_NOW))
+        hk_pool_free_purged(p, units, band);
+    else
+        hk_pool_free_as(p, units, band, hk_policy_patience(action));
+    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
+}
+
 void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p)
 {
     size_t units = u->run_units;
     hk_large_retire(by, u);
-    if (units >= HK_CHUNK_UNITS && atomic_load_explicit(&big_at_once, memory_order_relaxed))
-        hk_pool_free_purged(p, units);
-    else
-        hk_pool_free(p, units);
-    hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
+    hk_large_give(p, units);
 }
 
 bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, size_t n)
@@ -171,7 +173,7 @@ bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, siz
     set_tail(by, u, n, clean);
     count_units(by, units - have);
     if (units == have) return true;
-    if (units < have) hk_pool_free((char *)p + units * HK_UNIT_BYTES, have - units);
+    if (units < have) hk_large_give((char *)p + units * HK_UNIT_BYTES, have - units);
     bump(by, &by->resized);
     return true;
 }

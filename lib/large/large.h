@@ -18,8 +18,8 @@ extern HK_HIDDEN struct hk_large_counts hk_large_nobodys; /* of threads without 
  */
 void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool zero);
 void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p);
-/* Whether freed big blocks stay resident for a while; from the start on they do. */
-void hk_large_set_cache(bool on);
+/* Units that large or big blocks leave go to the pool, or to the kernel, as is decided. */
+void hk_large_give(void *p, size_t units);
 /*
  * A run that is no block any more, but not the pool's either: its record keeps run_units and what
  * is known of its tail, for hk_large_revive to make it a block of n bytes, of as many units, again.

@@ -74,11 +74,14 @@ struct hk_heap {
     struct hk_unit *run[HK_RUN_SLOTS];
     uint32_t runs;                    /* a bit a slot in use */
     uint32_t runs_of[HK_CHUNK_UNITS]; /* of so many units: a bit a slot */
-    uint32_t run_units;               /* their sum */
-    uint8_t run_hand;                 /* the slot whose run goes next */
-    uint8_t run_last;                 /* the slot of the run that came last: the warmest */
-    uint8_t run_hit;                  /* one was used since the last look */
-    uint8_t may_hold;                 /* of the few heaps that may hold runs */
+    uint32_t run_lengths;             /* a bit a length of which there are some */
+    uint16_t run_held[HK_RUN_CLASSES];
+    struct hk_run_counts run_counts; /* while slow paths note what they do */
+    uint32_t run_units;              /* their sum */
+    uint8_t run_hand;                /* the slot whose run goes next */
+    uint8_t run_last;                /* the slot of the run that came last: the warmest */
+    uint8_t run_hit;                 /* one was used since the last look */
+    uint8_t may_hold;                /* of the few heaps that may hold runs */
     struct hk_large_counts large;
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
     uint32_t seq;            /* birth number, spreads outboxes */

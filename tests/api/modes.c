@@ -83,11 +83,11 @@ static int huge_big(void)
 /* 1 if memory may lie idle for longer once what went back is taken again all the time. */
 static int patience(void)
 {
-    static char *kept[2 * RUNS], *p[RUNS];
-    for (int i = 0; i < 2 * RUNS; i++) kept[i] = memset(malloc(t_opaque(RUN)), 1, RUN);
+    static char *kept[5 * RUNS], *p[4 * RUNS];
+    for (int i = 0; i < 5 * RUNS; i++) kept[i] = memset(malloc(t_opaque(RUN)), 1, RUN);
     for (double end = t_now() + 8; t_now() < end && kept[0];) {
-        for (int i = 0; i < RUNS; i++) p[i] = memset(malloc(t_opaque(RUN)), 1, RUN);
-        for (int i = 0; i < RUNS; i++) free(p[i]);
+        for (int i = 0; i < 4 * RUNS; i++) p[i] = memset(malloc(t_opaque(RUN)), 1, RUN);
+        for (int i = 0; i < 4 * RUNS; i++) free(p[i]);
         for (double rest = t_now() + 0.8; t_now() < rest;) free(malloc(t_opaque(T_MIB + 1)));
         if (stats().decay_ms > 500) return 1;
     }

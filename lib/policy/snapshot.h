@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the decisions in force, for all that large and big blocks do: one word.
+ * Why: a reader copies it with one load and decides by its copy, for as long as its slow path
+ *   lasts. There is nothing to reclaim, so no reader can outlive what it reads: a word needs no
+ *   grace period, and a decision is in force with the next load of each thread.
+ * Invariants: N1 every value that the fields can hold is a valid decision. N2 a word is published
+ *   by one store, so a reader sees all of a decision or nothing. Threads: all.
+ */
+#ifndef HK_POLICY_SNAPSHOT_H
+#define HK_POLICY_SNAPSHOT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/pool.h"
+
+/* What becomes of memory that large and big blocks leave, by enum hk_band. */
+enum hk_action { HK_ACTION_KEEP, HK_ACTION_LAZY, HK_ACTION_BATCH, HK_ACTION_NOW, HK_ACTIONS };
+
+#define HK_RUN_MID_CLASSES 3u /* of HK_RUN_CLASSES: the bands meet there */
+#define HK_WMAX_ARMS       5u /* the first is 1: no rounding */
+
+struct hk_snapshot {
+    uint64_t learn : 1;      /* slow paths note what they do */
+    uint64_t adapt : 1;      /* patience follows refaults, see hk_policy_decay */
+    uint64_t wmax_mid : 3;   /* number of the arm, below HK_WMAX_ARMS */
+    uint64_t wmax_large : 3; /* the same */
+    uint64_t caps_on : 1;    /* caps are in force, else what is used decides */
+    uint64_t action_mid : 2; /* enum hk_action */
+    uint64_t action_large : 2;
+    uint64_t action_big : 2;
+    uint64_t cap : 36;        /* six bits a class of runs: units that threads may hold of it */
+    uint64_t generation : 13; /* of the decision; wraps */
+};
+_Static_assert(sizeof(struct hk_snapshot) == sizeof(uint64_t), "one word");
+
+extern HK_HIDDEN _Atomic uint64_t hk_policy_word;
+/* What the arms stand for, in thousandths of what is asked for: of the mid and the large band. */
+extern HK_HIDDEN _Atomic uint16_t hk_policy_wmax[2][HK_WMAX_ARMS];
+
+HK_INLINE struct hk_snapshot hk_snapshot_of(uint64_t word)
+{
+    union {
+        uint64_t word;
+        struct hk_snapshot s;
+    } u = {word};
+    return u.s;
+}
+
+HK_INLINE uint64_t hk_snapshot_word(struct hk_snapshot s)
+{
+    union {
+        struct hk_snapshot s;
+        uint64_t word;
+    } u = {s};
+    return u.word;
+}
+
+HK_INLINE struct hk_snapshot hk_policy_now(void)
+{
+    return hk_snapshot_of(atomic_load_explicit(&hk_policy_word, memory_order_relaxed));
+}
+
+/* The balanced decisions: what is in force from the start on. */
+struct hk_snapshot hk_policy_balanced(void);
+void hk_policy_publish(struct hk_snapshot s);
+
+HK_INLINE enum hk_band hk_policy_band(size_t units)
+{
+    return units >= HK_CHUNK_UNITS ? HK_BAND_BIG : units > 4 ? HK_BAND_LARGE : HK_BAND_MID;
+}
+
+HK_INLINE enum hk_action hk_policy_action(struct hk_snapshot s, enum hk_band band)
+{
+    return (enum hk_action)(band == HK_BAND_BIG     ? s.action_big
+                            : band == HK_BAND_LARGE ? s.action_large
+                                                    : s.action_mid);
+}
+
+/* How much longer than the decay time, in HK_PATIENCE_MS. */
+HK_INLINE uint8_t hk_policy_patience(enum hk_action a)
+{
+    return a == HK_ACTION_KEEP ? 238 : a == HK_ACTION_LAZY ? 6 : 0;
+}
+
+/* Class of runs of so many units, below HK_CHUNK_UNITS. */
+HK_INLINE unsigned hk_run_class(unsigned units)
+{
+    return units <= 2 ? units - 1 : hk_log2(units - 1) + 1;
+}
+
+HK_INLINE unsigned hk_policy_cap(struct hk_snapshot s, unsigned c)
+{
+    return (unsigned)(s.cap >> (6 * c)) & 63;
+}
+
+/* The longest run that may serve a request of so many units, below HK_CHUNK_UNITS. */
+HK_INLINE unsigned hk_policy_longest(struct hk_snapshot s, unsigned units)
+{
+    bool mid = hk_policy_band(units) == HK_BAND_MID;
+    unsigned arm = mid ? s.wmax_mid : s.wmax_large;
+    if (HK_LIKELY(arm == 0)) return units;
+    if (arm >= HK_WMAX_ARMS) arm = HK_WMAX_ARMS - 1; /* N1 */
+    unsigned most =
+        units * atomic_load_explicit(&hk_policy_wmax[!mid][arm], memory_order_relaxed) / 1000;
+    return most < HK_CHUNK_UNITS ? most : HK_CHUNK_UNITS - 1;
+}
+
+#endif
