@@ -119,6 +119,12 @@ int hakmem_stats(struct hakmem_stats *out);
 /* Write the statistics as text to a file descriptor; no allocation. */
 void hakmem_stats_write(int fd);
 
+/*
+ * Write what was learned about large and big blocks, what is in force, and why, to a file
+ * descriptor: as indented text, or as JSON. No allocation.
+ */
+void hakmem_policy_dump(int fd, int json);
+
 /* "MAJOR.MINOR.PATCH" of the library that is running. */
 const char *hakmem_version(void);
 

@@ -88,15 +88,26 @@ __attribute__((constructor(101))) void hk_boot(void)
     errno = saved;
 }
 
-__attribute__((destructor(101))) static void end(void)
+static void write_to(const char *path, void (*write)(int fd))
 {
-    if (!hk_knob_value(HK_KNOB_stats)) return;
-    const char *path = hk_knob_text(HK_KNOB_stats_file);
     int fd = path ? hk_sys_open_output(path) : STDERR_FILENO;
     if (fd < 0) {
-        hk_warn("cannot write statistics to ", path, NULL);
+        hk_warn("cannot write to ", path, NULL);
         return;
     }
-    hakmem_stats_write(fd);
+    write(fd);
     if (path) hk_sys_close(fd);
+}
+
+static void write_policy(int fd)
+{
+    hakmem_policy_dump(fd, 1);
+}
+
+__attribute__((destructor(101))) static void end(void)
+{
+    const char *policy = hk_knob_text(HK_KNOB_policy_file);
+    if (policy) write_to(policy, write_policy);
+    if (hk_knob_value(HK_KNOB_stats))
+        write_to(hk_knob_text(HK_KNOB_stats_file), hakmem_stats_write);
 }

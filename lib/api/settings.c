@@ -15,6 +15,7 @@
 #include "core/knobs.h"
 #include "core/pool.h"
 #include "front/front.h"
+#include "front/learn.h"
 #include "large/dense.h"
 #include "os/report.h"
 #include "os/sys.h"
@@ -23,16 +24,58 @@
 static _Atomic bool environment_read, files_begun;
 static bool background; /* started */
 
+static struct hk_snapshot first_snapshot(void)
+{
+    bool big = hk_knob_value(HK_KNOB_bigcache);
+    for (unsigned i = 0; i < HK_RATIOS_MOST; i++) {
+        int64_t mid = hk_ratio_of(hk_knob_value(HK_KNOB_wmax_candidates_mid), i);
+        int64_t large = hk_ratio_of(hk_knob_value(HK_KNOB_wmax_candidates_large), i);
+        hk_policy_set_wmax(false, i + 1, (uint16_t)mid);
+        hk_policy_set_wmax(true, i + 1, (uint16_t)large);
+    }
+    return (struct hk_snapshot){
+        .adapt = hk_knob_value(HK_KNOB_free_policy) != 0,
+        .wmax_mid = hk_knob_value(HK_KNOB_wmax_mid) & 7,
+        .wmax_large = hk_knob_value(HK_KNOB_wmax_large) & 7,
+        .action_mid = hk_knob_value(HK_KNOB_action_mid) & 3,
+        .action_large = hk_knob_value(HK_KNOB_action_large) & 3,
+        .action_big = (big ? hk_knob_value(HK_KNOB_action_big) : HK_ACTION_NOW) & 3,
+    };
+}
+
+static hk_q16 ratio(enum hk_knob k)
+{
+    return hk_q16_of((uint64_t)hk_knob_value(k), 1000);
+}
+
+/* Learning needs memory, so it begins at the first malloc. */
+static void begin_to_learn(void)
+{
+    enum hk_life_mode life = (enum hk_life_mode)hk_knob_value(HK_KNOB_learn);
+    if (life != HK_LIFE_MODE_ONCE && life != HK_LIFE_MODE_ALWAYS) return;
+    struct hk_learn_config c = {
+        .life = life,
+        .elo = (enum hk_elo_mode)hk_knob_value(HK_KNOB_evo_policy),
+        .wmax = hk_knob_value(HK_KNOB_wmax_learn),
+        .caps = hk_knob_value(HK_KNOB_cap_learn),
+        .seed = (uint64_t)hk_knob_value(HK_KNOB_seed),
+        .start = first_snapshot(),
+        .target = {ratio(HK_KNOB_target_hit_mid), ratio(HK_KNOB_target_hit_large)},
+        .budget = {(uint64_t)hk_knob_value(HK_KNOB_budget_mid),
+                   (uint64_t)hk_knob_value(HK_KNOB_budget_large)},
+        .step = {(uint32_t)hk_knob_value(HK_KNOB_cap_step_mid),
+                 (uint32_t)hk_knob_value(HK_KNOB_cap_step_large)},
+    };
+    hk_learn_start(&c, (uint32_t)hk_knob_value(HK_KNOB_learn_window_ms));
+}
+
 /* What the layers have from the start on are the defaults. */
 static void hand_out(void)
 {
     if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
     hk_dense_set_mode((enum hk_thp)hk_knob_value(HK_KNOB_thp));
     hk_purge_set_batch(hk_knob_value(HK_KNOB_batch));
-    struct hk_snapshot s = hk_policy_balanced();
-    s.adapt = hk_knob_value(HK_KNOB_free_policy) != 0;
-    if (!hk_knob_value(HK_KNOB_bigcache)) s.action_big = HK_ACTION_NOW;
-    hk_policy_publish(s);
+    hk_policy_publish(first_snapshot());
     if (hk_knob_value(HK_KNOB_cgroup)) hk_front_watch_group();
     if (!hk_knob_value(HK_KNOB_thread_cache)) hk_heap_set_own(false);
     if (hk_knob_value(HK_KNOB_background_thread) && !background) {
@@ -84,5 +127,6 @@ void hk_settings_late(void)
     if (atomic_exchange_explicit(&files_begun, true, memory_order_relaxed)) return; /* S1 */
     stop_if_strict(hk_conf_read());
     hand_out();
+    begin_to_learn();
     tell();
 }

@@ -13,34 +13,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/bits.h"
+#include "base/idle.h"
 
-/* Units of memory by how long they lay free: half-powers of two of milliseconds, from 4 on. */
-#define HK_IDLE_BUCKETS 32u
+/* Units of memory by how long they lay free. */
 struct hk_idle_times {
     uint32_t units[HK_IDLE_BUCKETS];
 };
-HK_INLINE unsigned hk_idle_bucket(uint32_t ms)
-{
-    if (ms < 4) return 0;
-    unsigned log = hk_log2(ms), half = ms >> (log - 1) & 1;
-    unsigned b = 2 * (log - 2) + half + 1;
-    return b < HK_IDLE_BUCKETS ? b : HK_IDLE_BUCKETS - 1;
-}
-/* Milliseconds that b stands for. */
-HK_INLINE uint32_t hk_idle_ms(unsigned b)
-{
-    if (b == 0) return 2;
-    uint32_t least = (uint32_t)(((b - 1) & 1 ? 3 : 2) << ((b - 1) / 2)) * 2;
-    return least + least / 5;
-}
 
 /* Classes of runs by length: of 1, 2, 4, 8, 16 and 31 units at most. */
 #define HK_RUN_CLASSES 6u
 /* What a thread asked for, and what its heap had; by classes. */
 struct hk_run_counts {
     _Atomic uint32_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES];
-    _Atomic uint32_t rounded; /* units more than asked for, in all */
+    _Atomic uint32_t rounded[2]; /* units more than asked for, in all: of the mid, the large band */
 };
 
 struct hk_large_counts {

@@ -76,6 +76,40 @@ static bool parse_size(const char *s, int64_t *out)
     return true;
 }
 
+/* Digits, a point, up to three digits: thousandths; *s is moved behind it. */
+static bool parse_ratio(const char **s, int64_t *out)
+{
+    int64_t v = 0;
+    unsigned digits = 0, after = 0;
+    bool point = false;
+    for (; **s; ++*s) {
+        if (**s == '.' && !point) {
+            point = true;
+            continue;
+        }
+        if (**s < '0' || **s > '9' || v > 1000000 || after == 3) break;
+        v = v * 10 + (**s - '0');
+        digits++;
+        after += point;
+    }
+    for (; after < 3; after++) v *= 10;
+    *out = v;
+    return digits > 0;
+}
+
+static bool parse_ratios(const struct hk_knob_row *row, const char *s, int64_t *out)
+{
+    unsigned n = row->type == HK_TYPE_RATIOS ? HK_RATIOS_MOST : 1;
+    int64_t v;
+    *out = 0;
+    for (unsigned i = 0; i < n; i++) {
+        if (i && *s++ != ',') return false;
+        if (!parse_ratio(&s, &v) || v < row->least || v > row->most) return false;
+        *out |= v << (16 * i);
+    }
+    return *s == 0;
+}
+
 const char *hk_knob_word(const char *words, int64_t i, size_t *len)
 {
     for (; *words; i--) {
@@ -98,6 +132,7 @@ static bool parse_word(const char *words, const char *s, int64_t *out)
 
 static bool parse_number(const struct hk_knob_row *row, const char *s, int64_t *out)
 {
+    if (row->type == HK_TYPE_RATIO || row->type == HK_TYPE_RATIOS) return parse_ratios(row, s, out);
     bool good = row->type == HK_TYPE_SIZE   ? parse_size(s, out)
                 : row->type == HK_TYPE_WORD ? parse_word(row->words, s, out)
                                             : parse_int(s, out);
@@ -127,6 +162,30 @@ static bool set_knob(unsigned k, const char *value, enum hk_source from)
     return true;
 }
 
+static void text_ratio(struct hk_text *t, int64_t v)
+{
+    hk_text_dec(t, (uint64_t)v / 1000);
+    if (v % 1000 == 0) return;
+    hk_text_str(t, ".");
+    for (int64_t unit = 100; unit && v % (unit * 10); unit /= 10)
+        hk_text_dec(t, (uint64_t)(v / unit % 10));
+}
+
+/* What values of the row look like. */
+static void tell_range(struct hk_text *t, const struct hk_knob_row *row)
+{
+    static const char *const is[] = {"0 or 1",         "bytes, or with K, M, G or T",
+                                     "a shorter text", "a number from ",
+                                     "from ",          "four with commas between, each from "};
+    hk_text_str(t, row->type == HK_TYPE_WORD ? row->words : is[row->type]);
+    if (row->type != HK_TYPE_INT && row->type != HK_TYPE_RATIO && row->type != HK_TYPE_RATIOS)
+        return;
+    bool whole = row->type == HK_TYPE_INT;
+    whole ? hk_text_dec(t, (uint64_t)row->least) : text_ratio(t, row->least);
+    hk_text_str(t, " to ");
+    whole ? hk_text_dec(t, (uint64_t)row->most) : text_ratio(t, row->most);
+}
+
 /* path: NULL for the environment; row: whose value it is, NULL: nobody's. */
 static void complain(const char *what, const char *path, const char *var,
                      const struct hk_knob_row *row)
@@ -139,9 +198,8 @@ static void complain(const char *what, const char *path, const char *var,
     hk_text_str(&t, ": " PREFIX);
     hk_text_str(&t, var);
     if (row) {
-        static const char *const is[] = {"0 or 1", "bytes, or with K, M, G or T", "a shorter text"};
         hk_text_str(&t, " (");
-        hk_text_str(&t, row->type == HK_TYPE_WORD ? row->words : is[row->type]);
+        tell_range(&t, row);
         hk_text_str(&t, ")");
     }
     line[t.len] = 0;
@@ -255,6 +313,13 @@ char *hk_knob_print(enum hk_knob k, int64_t value, char *out, size_t bytes)
     const char *word = row->type == HK_TYPE_WORD ? hk_knob_word(row->words, value, &len) : NULL;
     if (row->type == HK_TYPE_TEXT) {
         hk_text_str(&t, state[k].text ? state[k].text : "");
+    } else if (row->type == HK_TYPE_RATIO) {
+        text_ratio(&t, value);
+    } else if (row->type == HK_TYPE_RATIOS) {
+        for (unsigned i = 0; i < HK_RATIOS_MOST; i++) {
+            if (i) hk_text_str(&t, ",");
+            text_ratio(&t, hk_ratio_of(value, i));
+        }
     } else if (word) {
         t.len = len < t.cap ? len : t.cap;
         memcpy(out, word, t.len);

@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/attr.h"
+
 enum hk_knob {
 #define HK_KNOB(id, name, type, def, least, most, when, settled, words, help) HK_KNOB_##id,
 #include "core/knobs.def"
@@ -33,9 +35,26 @@ enum hk_mode {
 
 enum hk_source { HK_FROM_DEFAULT, HK_FROM_MODE, HK_FROM_SYSTEM, HK_FROM_FILE, HK_FROM_ENVIRONMENT };
 
+/* Four numbers of thousandths, each below 32.768, in one. */
+#define HK_RATIOS(a, b, c, d)                                                                      \
+    ((int64_t)(a) | (int64_t)(b) << 16 | (int64_t)(c) << 32 | (int64_t)(d) << 48)
+#define HK_RATIOS_MOST 4u
+HK_INLINE int64_t hk_ratio_of(int64_t ratios, unsigned i)
+{
+    return ratios >> (16 * i) & 0x7fff;
+}
+
 struct hk_knob_row {
     const char *name; /* after HAKMEM_ */
-    enum { HK_TYPE_BOOL, HK_TYPE_SIZE, HK_TYPE_TEXT, HK_TYPE_WORD } type;
+    enum {
+        HK_TYPE_BOOL,
+        HK_TYPE_SIZE,
+        HK_TYPE_TEXT,
+        HK_TYPE_INT,
+        HK_TYPE_RATIO,
+        HK_TYPE_RATIOS,
+        HK_TYPE_WORD
+    } type;
     int64_t def, least, most;
     enum { HK_WHEN_START, HK_WHEN_LATER } when;
     enum { HK_SETTLED_STABLE, HK_SETTLED_NEW } settled;

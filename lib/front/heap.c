@@ -15,6 +15,7 @@
 #include "core/pool.h"
 #include "front/decay.h"
 #include "front/fast.h"
+#include "front/learn.h"
 #include "large/dense.h"
 #include "os/lock.h"
 #include "os/report.h"
@@ -399,6 +400,7 @@ void hk_front_fork_child(void)
     if (!keep) atomic_store_explicit(&parked_count, n, memory_order_relaxed);
     hk_runs_fork_child();
     hk_decay_fork_child();
+    hk_learn_fork_child();
     hk_dense_fork_child();
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/pool.h"
 #include "front/fast.h"
+#include "front/learn.h"
 #include "large/large.h"
 #include "os/lock.h"
 #include "os/sys.h"
@@ -73,6 +74,7 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
     hk_fork_courtesy();
     struct hk_heap *h = hk_thread.heap;
+    if (HK_UNLIKELY(hk_policy_now().learn) && h) hk_learn_request(h);
     if (HK_LIKELY(h != NULL && n < HK_CHUNK_BYTES)) {
         hk_front_pace(h);
         struct hk_unit *u = align <= HK_UNIT_BYTES ? hk_runs_reuse(h, hk_bytes_to_units(n)) : NULL;

@@ -43,19 +43,29 @@ static void put_out(struct hk_heap *h, uint32_t from)
     give_back(take_out(h, slot));
 }
 
-/* Some of the class go if `units` more are beyond its cap. False: they are too many by themselves.
- */
-static bool make_room(struct hk_heap *h, uint32_t units, uint32_t cap)
+/* Slots of the class that is furthest beyond its share; 0: none is beyond. */
+static uint32_t beyond_share(const struct hk_heap *h, struct hk_snapshot s)
 {
-    unsigned c = hk_run_class(units), least = c ? (1u << (c - 1)) + 1 : 1, most = 1u << c;
-    if (units > cap) return false;
-    while (h->run_held[c] + units > cap) {
-        uint32_t from = 0;
-        for (unsigned len = least; len <= most && len < HK_CHUNK_UNITS; len++)
-            from |= h->runs_of[len];
-        put_out(h, from);
+    unsigned most = 0, which = 0;
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++) {
+        unsigned cap = hk_policy_cap(s, c), over = h->run_held[c] > cap ? h->run_held[c] - cap : 0;
+        if (over <= most) continue;
+        most = over;
+        which = c;
     }
-    return true;
+    uint32_t from = 0;
+    unsigned longest = hk_run_class_units(which),
+             shortest = which ? hk_run_class_units(which - 1) + 1 : 1;
+    for (unsigned len = shortest; most && len <= longest; len++) from |= h->runs_of[len];
+    return from;
+}
+
+/* Whose turn it is to go, `units` coming: of the same length, as variety is what finds a fit. */
+static uint32_t who_goes(const struct hk_heap *h, uint32_t units, struct hk_snapshot s)
+{
+    uint32_t from = HK_UNLIKELY(s.caps_on) ? beyond_share(h, s) : 0;
+    if (!from) from = h->runs_of[units];
+    return from ? from : h->runs;
 }
 
 /* Threads that sleep keep what they hold, and a trim does not reach it: so only a few may. */
@@ -73,15 +83,11 @@ bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)
     if (units >= HK_CHUNK_UNITS || (HK_UNLIKELY(!h->may_hold) && !become_holder(h))) return false;
     uint32_t cap = hk_policy_run_cap(hk_pool_used_units(),
                                      atomic_load_explicit(&holders, memory_order_relaxed));
-    struct hk_snapshot s = hk_policy_now();
-    uint32_t class_cap = s.caps_on ? hk_policy_cap(s, hk_run_class(units)) : cap;
-    if (units > cap || units > class_cap) return false;
+    if (units > cap) return false;
     hk_large_retire(&h->large, u);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    /* One of the same length goes first, as variety is what finds a fit. */
     while (h->runs == UINT32_MAX || (h->runs && h->run_units + units > cap))
-        put_out(h, h->runs_of[units] ? h->runs_of[units] : h->runs);
-    if (HK_UNLIKELY(s.caps_on)) make_room(h, units, class_cap);
+        put_out(h, who_goes(h, units, hk_policy_now()));
     unsigned slot = (unsigned)__builtin_ctz(~h->runs);
     h->run[slot] = u;
     h->run_last = (uint8_t)slot;
@@ -127,7 +133,8 @@ struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t want)
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     struct hk_unit *u = take_out(h, slot);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
-    if (HK_UNLIKELY(u->run_units > units)) add(&h->run_counts.rounded, u->run_units - units);
+    if (HK_UNLIKELY(u->run_units > units))
+        add(&h->run_counts.rounded[hk_policy_band(units) == HK_BAND_LARGE], u->run_units - units);
     h->run_hit = 1;
     return u;
 }

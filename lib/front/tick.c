@@ -9,6 +9,7 @@
 #include "core/pool.h"
 #include "front/decay.h"
 #include "front/fast.h"
+#include "front/learn.h"
 #include "large/mapped.h"
 #include "os/cgroup.h"
 #include "os/sys.h"
@@ -135,6 +136,7 @@ void hk_front_tick(void)
     if (!hk_policy_purge_worth(&v) && !hk_policy_restless()) return;
     uint64_t last = atomic_load_explicit(&last_ms, memory_order_relaxed), now = hk_sys_now_ms();
     look_at_group(now);
+    hk_learn_tick(now);
     if (hk_thread.heap) look_at_own(hk_thread.heap, now);
     bool short_one = atomic_load_explicit(&cut, memory_order_relaxed);
     if (!hk_policy_look_due(now, last, short_one)) return;

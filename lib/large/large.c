@@ -9,6 +9,7 @@
 
 #include "core/pool.h"
 #include "large/dense.h"
+#include "large/touch.h"
 #include "os/sys.h"
 #include "policy/huge.h"
 #include "policy/policy.h"
@@ -61,14 +62,13 @@ static void count_tail(struct hk_large_counts *n, size_t more, size_t more_dirty
 }
 
 /*
- * Note how much of the run's last unit lies beyond the n bytes asked for, in whole pages, and
- * whether that part is resident.
+ * Note how much of the last unit that n bytes need lies beyond them, in whole pages, and whether
+ * that part is resident. Units that a longer run has more stay: such a one is soon back.
  */
 static void set_tail(struct hk_large_counts *by, struct hk_unit *u, size_t n, bool clean)
 {
     size_t before = u->left, dirty_before = resident_tail(u);
-    size_t tail = hk_large_bytes(u) - n;
-    tail &= ~(hk_sys_page_bytes() - 1);
+    size_t tail = (hk_large_bytes(u) - n) & (HK_UNIT_BYTES - hk_sys_page_bytes());
     u->left = (uint32_t)tail;
     u->clean = clean;
     count_tail(by, tail - before, resident_tail(u) - dirty_before);
@@ -98,11 +98,12 @@ void *hk_large_revive(struct hk_large_counts *by, struct hk_unit *u, size_t n, b
     char *p = hk_unit_addr(u);
     size_t tail = u->left;
     bool clean = u->clean;
-    size_t now = (hk_large_bytes(u) - n) & ~(hk_sys_page_bytes() - 1);
+    size_t now = (hk_large_bytes(u) - n) & (HK_UNIT_BYTES - hk_sys_page_bytes());
+    bool longer = u->run_units > hk_bytes_to_units(n); /* its tail lies elsewhere */
     u->left = 0;
-    clean = clean && now <= tail; /* as it was */
+    clean = clean && now <= tail && !longer; /* as it was */
     set_tail(by, u, n, clean);
-    if (!clean) purge_tail(by, u, p, n);
+    if (!clean && !longer) purge_tail(by, u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
     count_units(by, u->run_units);
     bump(by, &by->allocs);
@@ -139,6 +140,7 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
         hk_dense_big(p, units << HK_UNIT_SHIFT, clean);
     else
         consider_chunk(by, p, n, units, clean);
+    if (HK_UNLIKELY(clean && hk_policy_now().learn)) hk_touch(p, n);
     count_units(by, units);
     bump(by, n < HK_CHUNK_BYTES ? &by->allocs : &by->big);
     if (zero && !clean && (n < HK_CLEAR_BY_PURGE || !hk_sys_purge(p, units << HK_UNIT_SHIFT)))

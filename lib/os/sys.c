@@ -93,9 +93,24 @@ static bool advise(void *p, size_t bytes, int advice)
     return done;
 }
 
+static _Atomic bool time_purges;
+_Atomic uint64_t hk_sys_purge_ns, hk_sys_purges_timed;
+
+void hk_sys_time_purges(bool on)
+{
+    atomic_store_explicit(&time_purges, on, memory_order_relaxed);
+}
+
 bool hk_sys_purge(void *p, size_t bytes)
 {
-    return advise(p, bytes, MADV_DONTNEED);
+    bool timed = atomic_load_explicit(&time_purges, memory_order_relaxed);
+    uint64_t begin = timed ? hk_sys_now_ns() : 0;
+    bool done = advise(p, bytes, MADV_DONTNEED);
+    if (HK_UNLIKELY(timed)) {
+        atomic_fetch_add_explicit(&hk_sys_purge_ns, hk_sys_now_ns() - begin, memory_order_relaxed);
+        atomic_fetch_add_explicit(&hk_sys_purges_timed, 1, memory_order_relaxed);
+    }
+    return done;
 }
 
 bool hk_sys_nohuge(void *p, size_t bytes)
@@ -118,13 +133,25 @@ size_t hk_sys_thread_faults(void)
     return faults;
 }
 
-uint64_t hk_sys_now_ms(void)
+static struct timespec clock_of(clockid_t id)
 {
     struct timespec ts;
     int saved = errno;
-    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &ts) != 0) ts = (struct timespec){0, 0};
+    if (clock_gettime(id, &ts) != 0) ts = (struct timespec){0, 0};
     errno = saved;
+    return ts;
+}
+
+uint64_t hk_sys_now_ms(void)
+{
+    struct timespec ts = clock_of(CLOCK_MONOTONIC_COARSE);
     return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+uint64_t hk_sys_now_ns(void)
+{
+    struct timespec ts = clock_of(CLOCK_MONOTONIC);
+    return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
 void hk_sys_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns)

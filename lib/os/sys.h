@@ -50,6 +50,9 @@ bool hk_sys_unmap(void *p, size_t bytes);
 void *hk_sys_remap(void *p, size_t from, size_t to);
 /* Give the pages back, keep the addresses; they read as zero after. False if refused. */
 bool hk_sys_purge(void *p, size_t bytes);
+/* Whether purges are timed, and what the timed ones took, ns. */
+void hk_sys_time_purges(bool on);
+extern _Atomic uint64_t hk_sys_purge_ns, hk_sys_purges_timed;
 /* Advise for and against huge pages; refusal is of no consequence. */
 bool hk_sys_huge(void *p, size_t bytes);
 bool hk_sys_nohuge(void *p, size_t bytes);
@@ -57,6 +60,8 @@ bool hk_sys_nohuge(void *p, size_t bytes);
 size_t hk_sys_thread_faults(void);
 /* Monotonic milliseconds from the vDSO, coarse (about 4 ms). */
 uint64_t hk_sys_now_ms(void);
+/* The same in nanoseconds, exact. */
+uint64_t hk_sys_now_ns(void);
 /* Sleep while *word == seen, at most ns nanoseconds (0: without bound). */
 void hk_sys_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns);
 void hk_sys_wake(_Atomic uint32_t *word, int count);

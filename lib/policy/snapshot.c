@@ -23,3 +23,8 @@ void hk_policy_publish(struct hk_snapshot s)
 {
     atomic_store_explicit(&hk_policy_word, hk_snapshot_word(s), memory_order_relaxed);
 }
+
+void hk_policy_set_wmax(bool large, unsigned arm, uint16_t thousandths)
+{
+    atomic_store_explicit(&hk_policy_wmax[large][arm], thousandths, memory_order_relaxed);
+}

@@ -15,9 +15,7 @@
 #include <stdint.h>
 
 #include "core/pool.h"
-
-/* What becomes of memory that large and big blocks leave, by enum hk_band. */
-enum hk_action { HK_ACTION_KEEP, HK_ACTION_LAZY, HK_ACTION_BATCH, HK_ACTION_NOW, HK_ACTIONS };
+#include "policy/idle.h"
 
 #define HK_RUN_MID_CLASSES 3u /* of HK_RUN_CLASSES: the bands meet there */
 #define HK_WMAX_ARMS       5u /* the first is 1: no rounding */
@@ -27,11 +25,11 @@ struct hk_snapshot {
     uint64_t adapt : 1;      /* patience follows refaults, see hk_policy_decay */
     uint64_t wmax_mid : 3;   /* number of the arm, below HK_WMAX_ARMS */
     uint64_t wmax_large : 3; /* the same */
-    uint64_t caps_on : 1;    /* caps are in force, else what is used decides */
+    uint64_t caps_on : 1;    /* what threads hold is shared by caps */
     uint64_t action_mid : 2; /* enum hk_action */
     uint64_t action_large : 2;
     uint64_t action_big : 2;
-    uint64_t cap : 36;        /* six bits a class of runs: units that threads may hold of it */
+    uint64_t cap : 36;        /* six bits a class of runs: units of it that stay when all is full */
     uint64_t generation : 13; /* of the decision; wraps */
 };
 _Static_assert(sizeof(struct hk_snapshot) == sizeof(uint64_t), "one word");
@@ -66,6 +64,8 @@ HK_INLINE struct hk_snapshot hk_policy_now(void)
 /* The balanced decisions: what is in force from the start on. */
 struct hk_snapshot hk_policy_balanced(void);
 void hk_policy_publish(struct hk_snapshot s);
+/* What an arm from 1 on stands for, at least 1000. */
+void hk_policy_set_wmax(bool large, unsigned arm, uint16_t thousandths);
 
 HK_INLINE enum hk_band hk_policy_band(size_t units)
 {
@@ -82,7 +82,9 @@ HK_INLINE enum hk_action hk_policy_action(struct hk_snapshot s, enum hk_band ban
 /* How much longer than the decay time, in HK_PATIENCE_MS. */
 HK_INLINE uint8_t hk_policy_patience(enum hk_action a)
 {
-    return a == HK_ACTION_KEEP ? 238 : a == HK_ACTION_LAZY ? 6 : 0;
+    return a == HK_ACTION_KEEP   ? (HK_ACTION_KEEP_MS - HK_ACTION_BATCH_MS) / HK_PATIENCE_MS
+           : a == HK_ACTION_LAZY ? (HK_ACTION_LAZY_MS - HK_ACTION_BATCH_MS) / HK_PATIENCE_MS
+                                 : 0;
 }
 
 /* Class of runs of so many units, below HK_CHUNK_UNITS. */
@@ -91,9 +93,17 @@ HK_INLINE unsigned hk_run_class(unsigned units)
     return units <= 2 ? units - 1 : hk_log2(units - 1) + 1;
 }
 
+/* The longest of a class. */
+HK_INLINE unsigned hk_run_class_units(unsigned c)
+{
+    return c < HK_RUN_CLASSES - 1 ? 1u << c : HK_CHUNK_UNITS - 1;
+}
+
+#define HK_CAP_MOST 63u /* units */
+#define HK_CAP_MASK (((uint64_t)1 << 36) - 1)
 HK_INLINE unsigned hk_policy_cap(struct hk_snapshot s, unsigned c)
 {
-    return (unsigned)(s.cap >> (6 * c)) & 63;
+    return (unsigned)(s.cap >> (6 * c)) & HK_CAP_MOST;
 }
 
 /* The longest run that may serve a request of so many units, below HK_CHUNK_UNITS. */

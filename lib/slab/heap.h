@@ -77,6 +77,7 @@ struct hk_heap {
     uint32_t run_lengths;             /* a bit a length of which there are some */
     uint16_t run_held[HK_RUN_CLASSES];
     struct hk_run_counts run_counts; /* while slow paths note what they do */
+    uint32_t learn_requests;         /* noted */
     uint32_t run_units;              /* their sum */
     uint8_t run_hand;                /* the slot whose run goes next */
     uint8_t run_last;                /* the slot of the run that came last: the warmest */

@@ -49,9 +49,12 @@ static void walk_size(unsigned k)
                                       "1.5G", "8388608T",
                                       "0x10", "99999999999999999999999",
                                       "1KK",  "999999999999999999999999999G"};
-    for (unsigned i = 0; i < sizeof good / sizeof *good; i++)
-        hktest_ok(set(name, good[i].text) == 0 && hk_knob_value(k) == good[i].value, "%s=%s", name,
-                  good[i].text);
+    for (unsigned i = 0; i < sizeof good / sizeof *good; i++) {
+        bool within = good[i].value <= hk_knob_rows[k].most;
+        hktest_ok(set(name, good[i].text) == !within &&
+                      (!within || hk_knob_value(k) == good[i].value),
+                  "%s=%s", name, good[i].text);
+    }
     for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
         hktest_ok(set(name, bad[i]) == 1 && hk_knob_value(k) == 0, "%s=\"%s\" is refused", name,
                   bad[i]);
@@ -74,6 +77,57 @@ static void walk_word(unsigned k)
               row->name);
 }
 
+static void walk_int(unsigned k)
+{
+    const struct hk_knob_row *row = &hk_knob_rows[k];
+    static const char *const bad[] = {"", "-1", "1x", " 1", "0x1", "1.0", "9223372036854775807"};
+    char text[32];
+    int64_t good[] = {row->least, row->most, row->def};
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "%lld", (long long)good[i]);
+        hktest_ok(set(row->name, text) == 0 && hk_knob_value(k) == good[i], "%s=%s", row->name,
+                  text);
+    }
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        hktest_ok(set(row->name, bad[i]) == 1 && hk_knob_value(k) == row->def,
+                  "%s=\"%s\" is refused", row->name, bad[i]);
+    snprintf(text, sizeof text, "%lld", (long long)row->most + 1);
+    hktest_ok(set(row->name, text) == 1, "%s=%s is refused", row->name, text);
+    if (row->least == 0) return;
+    snprintf(text, sizeof text, "%lld", (long long)row->least - 1);
+    hktest_ok(set(row->name, text) == 1, "%s=%s is refused", row->name, text);
+}
+
+/* What is printed is what is read. */
+static void walk_ratio(unsigned k)
+{
+    const struct hk_knob_row *row = &hk_knob_rows[k];
+    static const char *const bad[] = {"",
+                                      ".",
+                                      "-1",
+                                      "7",
+                                      "1.2345",
+                                      "1,",
+                                      "1.4,1.6",
+                                      "x",
+                                      "1.4 ",
+                                      "1.4,1.6,1.8,2,2",
+                                      "1.4,1.6,1.8,5",
+                                      "99999999999999999999"};
+    char text[64];
+    hk_knob_print(k, row->def, text, sizeof text);
+    hktest_ok(set(row->name, text) == 0 && hk_knob_value(k) == row->def, "%s=%s", row->name, text);
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        hktest_ok(set(row->name, bad[i]) == 1 && hk_knob_value(k) == row->def,
+                  "%s=\"%s\" is refused", row->name, bad[i]);
+    bool one = row->type == HK_TYPE_RATIO;
+    hktest_ok(set(row->name, one ? "0.075" : "1.075,1,1.5,2.001") == 0 &&
+                  hk_knob_value(k) == (one ? 75 : HK_RATIOS(1075, 1000, 1500, 2001)),
+              "%s: three digits", row->name);
+    hk_knob_print(k, hk_knob_value(k), text, sizeof text);
+    hktest_ok(strcmp(text, one ? "0.075" : "1.075,1,1.5,2.001") == 0, "printed: %s", text);
+}
+
 /* A mode is a row's default for those who set nothing. */
 static void modes(void)
 {
@@ -83,7 +137,7 @@ static void modes(void)
         for (unsigned m = 0; m < HK_MODES; m++) {
             int64_t v = row->def;
             bool has = hk_knob_preset(k, m, &v);
-            good &= v >= row->least && v <= row->most;
+            good &= !has || (v >= row->least && v <= row->most);
             good &= m != HK_MODE_balanced || v == row->def;
             good &= m > 0 || !has || row->type == HK_TYPE_BOOL || row->type == HK_TYPE_WORD;
         }
@@ -128,10 +182,12 @@ int main(void)
         hk_knobs_forget();
         hktest_ok(hk_knob_value(k) == row->def && !hk_knob_text(k), "%s starts at its default",
                   row->name);
-        hktest_ok(row->def >= row->least && row->def <= row->most && *row->help, "%s: row",
-                  row->name);
+        int64_t def = row->type == HK_TYPE_RATIOS ? hk_ratio_of(row->def, 0) : row->def;
+        hktest_ok(def >= row->least && def <= row->most && *row->help, "%s: row", row->name);
         if (row->type == HK_TYPE_BOOL) walk_bool(k);
         if (row->type == HK_TYPE_WORD) walk_word(k);
+        if (row->type == HK_TYPE_INT) walk_int(k);
+        if (row->type == HK_TYPE_RATIO || row->type == HK_TYPE_RATIOS) walk_ratio(k);
         if (row->type == HK_TYPE_SIZE) walk_size(k);
         if (row->type == HK_TYPE_TEXT)
             hktest_ok(set(row->name, "a=b") == 0 && strcmp(hk_knob_text(k), "a=b") == 0, "%s=text",

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: windows: what all threads noted since the last one, into the learner.
+ * Why: see learn.h.
+ */
+#include "front/learn.h"
+
+#include "core/pool.h"
+#include "front/front.h"
+#include "large/touch.h"
+#include "os/lock.h"
+#include "os/sys.h"
+
+/* Sums since the start, at the end of the last window; they wrap. */
+struct sums {
+    uint64_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES], rounded[2];
+    uint64_t big, refault_kib, calls, purge_ns, purges;
+};
+
+static _Atomic(struct hk_learner *) learner;
+static atomic_flag inside = ATOMIC_FLAG_INIT;
+static struct sums seen;              /* R1 */
+static _Atomic uint64_t window_began; /* ms */
+static uint64_t window_most;          /* ms; constant */
+
+static struct hk_learner *enter(void)
+{
+    struct hk_learner *l = atomic_load_explicit(&learner, memory_order_acquire);
+    if (!l || atomic_flag_test_and_set_explicit(&inside, memory_order_acquire)) return NULL;
+    return l;
+}
+
+static void leave(void)
+{
+    atomic_flag_clear_explicit(&inside, memory_order_release);
+}
+
+static void add_heap(struct sums *s, const struct hk_heap *h)
+{
+    const struct hk_run_counts *n = &h->run_counts;
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++) {
+        s->asked[c] += atomic_load_explicit(&n->asked[c], memory_order_relaxed);
+        s->had[c] += atomic_load_explicit(&n->had[c], memory_order_relaxed);
+    }
+    for (unsigned b = 0; b < 2; b++)
+        s->rounded[b] += atomic_load_explicit(&n->rounded[b], memory_order_relaxed);
+    s->big += atomic_load_explicit(&h->large.big, memory_order_relaxed);
+}
+
+static struct sums sum_up(void)
+{
+    struct sums s = {{0}, {0}, {0}, 0, 0, 0, 0, 0};
+    struct hk_pool_stats p;
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) add_heap(&s, h);
+    hk_pool_read_stats(&p);
+    s.refault_kib = p.refault_bytes / HK_KIB;
+    s.calls = p.purges;
+    s.purge_ns = atomic_load_explicit(&hk_sys_purge_ns, memory_order_relaxed);
+    s.purges = atomic_load_explicit(&hk_sys_purges_timed, memory_order_relaxed);
+    return s;
+}
+
+static void put_idle(struct hk_window *w)
+{
+    struct hk_idle_times back[HK_BANDS], still[HK_BANDS];
+    hk_pool_idle(back, still);
+    for (unsigned b = 0; b < HK_LEARN_BANDS; b++) {
+        for (unsigned i = 0; i < HK_IDLE_BUCKETS; i++) {
+            w->idle[b].again[i] = back[b + 1].units[i] * (uint64_t)(HK_UNIT_BYTES / HK_KIB);
+            w->idle[b].still[i] = still[b + 1].units[i] * (uint64_t)(HK_UNIT_BYTES / HK_KIB);
+        }
+    }
+}
+
+static void put_prices(struct hk_window *w, uint64_t ns, uint64_t calls)
+{
+    uint32_t touch = hk_touch_price();
+    w->prices = HK_PRICES_DEFAULT;
+    if (calls && ns / calls < 1000000) w->prices.call_ns = (uint32_t)(ns / calls);
+    if (!touch) return;
+    /* To hold for half a second costs as much as to fault in again, whatever that costs here. */
+    w->prices.refault_ns_per_kib = touch;
+    w->prices.hold_ns_per_kib_s = 2 * touch;
+}
+
+/* What happened since `seen`; 32-bit counts of heaps wrap. */
+static struct hk_window observe(const struct sums *s, uint64_t ms)
+{
+    struct hk_window w = {.ms = ms};
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++) {
+        w.asked[c] = (uint32_t)(s->asked[c] - seen.asked[c]);
+        w.had[c] = (uint32_t)(s->had[c] - seen.had[c]);
+        if (w.had[c] > w.asked[c]) w.had[c] = w.asked[c]; /* read a moment later */
+        w.requests += w.asked[c];
+    }
+    for (unsigned b = 0; b < 2; b++) w.rounded[b] = (uint32_t)(s->rounded[b] - seen.rounded[b]);
+    w.big = s->big - seen.big;
+    w.requests += w.big;
+    w.refault_kib = s->refault_kib - seen.refault_kib;
+    w.calls = s->calls - seen.calls;
+    w.held_kib = hk_pool_dirty_units() * (HK_UNIT_BYTES / HK_KIB);
+    put_idle(&w);
+    put_prices(&w, s->purge_ns - seen.purge_ns, s->purges - seen.purges);
+    return w;
+}
+
+/* While all is frozen slow paths note nothing, but for one window now and then. */
+static void put_in_force(struct hk_learner *l, bool watch)
+{
+    struct hk_snapshot s = l->now;
+    s.learn = l->life.state != HK_LIFE_STATE_FROZEN || watch;
+    hk_pool_watch(s.learn);
+    hk_sys_time_purges(s.learn);
+    hk_policy_publish(s);
+}
+
+static void close_window(struct hk_learner *l, uint64_t now)
+{
+    struct sums s = sum_up();
+    uint64_t ms = now - atomic_load_explicit(&window_began, memory_order_relaxed);
+    struct hk_window w = observe(&s, ms);
+    seen = s;
+    hk_learner_window(l, &w);
+    atomic_store_explicit(&window_began, now, memory_order_relaxed);
+    put_in_force(l, false);
+}
+
+bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms)
+{
+    struct hk_learner *l = hk_meta_alloc(sizeof *l);
+    if (!l) return false;
+    hk_learner_init(l, config);
+    window_most = window_ms;
+    atomic_store_explicit(&window_began, hk_sys_now_ms(), memory_order_relaxed);
+    atomic_store_explicit(&learner, l, memory_order_release);
+    if (!enter()) return true;
+    put_in_force(l, false);
+    leave();
+    return true;
+}
+
+void hk_learn_request(struct hk_heap *h)
+{
+    if (++h->learn_requests % HK_LEARN_REQUESTS) return;
+    struct hk_learner *l = enter();
+    if (!l) return;
+    close_window(l, hk_sys_now_ms());
+    leave();
+}
+
+void hk_learn_tick(uint64_t now)
+{
+    uint64_t began = atomic_load_explicit(&window_began, memory_order_relaxed);
+    if (now - began < window_most) return;
+    struct hk_learner *l = enter();
+    if (!l) return;
+    if (hk_policy_now().learn) {
+        close_window(l, now);
+    } else if (l->life.state == HK_LIFE_STATE_FROZEN) {
+        seen = sum_up();
+        atomic_store_explicit(&window_began, now, memory_order_relaxed);
+        put_in_force(l, true);
+    }
+    leave();
+}
+
+const struct hk_learner *hk_learn_look(void)
+{
+    if (!atomic_load_explicit(&learner, memory_order_acquire)) return NULL;
+    struct hk_learner *l;
+    while (!(l = enter())) hk_sys_pause();
+    return l;
+}
+
+void hk_learn_let_go(void)
+{
+    leave();
+}
+
+void hk_learn_fork_child(void)
+{
+    leave(); /* by a thread that is not here; windows are sums: a torn one is one odd window */
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: learning at work: slow paths of large and big blocks note what they do, one of them closes
+ *   the window and puts in force what the learner decides.
+ * Why: the learner (policy/learner.h) knows no clock and no lock; here is what it must not know.
+ * Invariants: R1 one thread at a time is inside the learner; who comes while it is, goes on.
+ *   R2 nothing is noted, and no clock read, while the word in force says not to.
+ * Threads: all.
+ */
+#ifndef HK_FRONT_LEARN_H
+#define HK_FRONT_LEARN_H
+
+#include "policy/learner.h"
+#include "slab/heap.h"
+
+/* Begin; false without memory. Once a process. window_ms: how long a window may last. */
+bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms);
+/* A request for a large or big block by h's thread, noted as the word in force says so. */
+void hk_learn_request(struct hk_heap *h);
+/* From looks at the clock: time for a window to end, or for one to begin while all is frozen. */
+void hk_learn_tick(uint64_t now_ms);
+/* The learner, for whoever tells of it, until hk_learn_let_go; NULL: nothing is learned. */
+const struct hk_learner *hk_learn_look(void);
+void hk_learn_let_go(void);
+void hk_learn_fork_child(void);
+
+#endif

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: one window after the other into the deciders, and their results into what is in force.
+ * Why: see learner.h. What to do with freed memory is told by a record of how long it lay free,
+ *   so all actions are rated without being tried, and what is learned comes in force at the end of
+ *   learning, on trial. How far to round can only be told by trying: it is in force from window to
+ *   window, with a canary around it.
+ */
+#include "policy/learner.h"
+
+#include <string.h>
+
+/* Runs of a class to begin with: its part of the budget. */
+static uint32_t first_cap(uint64_t budget, unsigned units)
+{
+    uint64_t runs = budget / HK_RUN_MID_CLASSES / (units * HK_UNIT_BYTES),
+             most = HK_CAP_MOST / units;
+    return (uint32_t)(runs < most ? runs : most);
+}
+
+void hk_learner_init(struct hk_learner *l, const struct hk_learn_config *config)
+{
+    memset(l, 0, sizeof *l);
+    l->config = *config;
+    l->now = l->learned = l->before = config->start;
+    l->random.state = config->seed;
+    hk_lifecycle_init(&l->life, config->life);
+    hk_elo_init(&l->elo);
+    hk_p2_init(&l->median, 500);
+    hk_p2_init(&l->tail, 990);
+    for (unsigned b = 0; b < 2; b++) {
+        unsigned first = b ? HK_RUN_MID_CLASSES : 0;
+        hk_ucb_init(&l->ucb[b], HK_WMAX_ARMS);
+        hk_canary_init(&l->canary[b], HK_WMAX_ARMS,
+                       b ? config->start.wmax_large : config->start.wmax_mid);
+        hk_caps_init(&l->caps[b], config->budget[b], config->target[b]);
+        for (unsigned c = first; c < first + HK_RUN_CLASSES / 2; c++) {
+            unsigned units = hk_run_class_units(c);
+            uint32_t n = hk_caps_add(&l->caps[b], units * HK_UNIT_BYTES, 0, HK_CAP_MOST / units,
+                                     config->step[b]);
+            l->caps[b].of[n].cap = first_cap(config->budget[b], units);
+        }
+    }
+}
+
+static void decide(struct hk_learner *l, enum hk_decided what, unsigned from, unsigned to,
+                   uint64_t cost_from, uint64_t cost_to)
+{
+    l->decision[l->decisions++ % HK_LEARN_DECISIONS] = (struct hk_decision){
+        l->windows, (uint8_t)what, (uint8_t)from, (uint8_t)to, 0, cost_from, cost_to};
+}
+
+static uint64_t sum_kib(const struct hk_idle *h)
+{
+    uint64_t sum = 0;
+    for (unsigned i = 0; i < HK_IDLE_BUCKETS; i++)
+        sum = hk_sat_add(sum, hk_sat_add(h->again[i], h->still[i]));
+    return sum;
+}
+
+/* What the window tells of one band: all actions are rated. */
+static void rate(struct hk_learner *l, unsigned band, const struct hk_window *w)
+{
+    struct hk_idle *h = &l->idle[band];
+    hk_idle_fade(h);
+    for (unsigned i = 0; i < HK_IDLE_BUCKETS; i++)
+        h->again[i] = hk_sat_add(h->again[i], w->idle[band].again[i]);
+    memcpy(h->still, w->idle[band].still, sizeof h->still);
+    if (sum_kib(h) < HK_LEARN_KIB) return;
+    hk_idle_costs(h, &w->prices, l->cost[band]);
+    hk_elo_window(&l->elo, band, l->cost[band]);
+}
+
+static void set_action(struct hk_snapshot *s, unsigned band, unsigned action)
+{
+    if (band == 0) s->action_mid = action & 3;
+    if (band == 1) s->action_large = action & 3;
+    if (band == 2) s->action_big = action & 3;
+}
+
+/* What is known now is best for a band. */
+static bool choose_action(struct hk_learner *l, unsigned band)
+{
+    unsigned was = hk_policy_action(l->learned, (enum hk_band)(band + 1));
+    unsigned best = l->config.life == HK_LIFE_MODE_ALWAYS
+                        ? hk_elo_pick(&l->elo, band, HK_LEARN_TEMPERATURE, &l->random)
+                        : hk_elo_best(&l->elo, band, was, HK_LEARN_MARGIN);
+    if (best == was) return false;
+    set_action(&l->learned, band, best);
+    decide(l, (enum hk_decided)(HK_DECIDED_ACTION_MID + band), was, best, l->cost[band][was],
+           l->cost[band][best]);
+    return true;
+}
+
+/* Hits, less what is handed out beyond what was asked for; false: too little was asked for. */
+static bool reward(const struct hk_window *w, unsigned b, hk_q16 *out)
+{
+    uint64_t asked = 0, had = 0, units = 0;
+    for (unsigned c = b * HK_RUN_MID_CLASSES; c < (b + 1) * HK_RUN_MID_CLASSES; c++) {
+        asked = hk_sat_add(asked, w->asked[c]);
+        had = hk_sat_add(had, w->had[c]);
+        units = hk_sat_add(units, w->had[c] * hk_run_class_units(c));
+    }
+    if (asked < HK_CAPS_REQUESTS) return false;
+    hk_q16 whole = HK_Q16_ONE - hk_q16_of(w->rounded[b], hk_sat_add(units, w->rounded[b]));
+    *out = hk_q16_mul(hk_q16_of(had, asked), whole);
+    return true;
+}
+
+/* In force at once: the canary is what takes it back, and the trial of all that was learned. */
+static bool round_up(struct hk_learner *l, unsigned b, const struct hk_window *w)
+{
+    hk_q16 r;
+    struct hk_canary *c = &l->canary[b];
+    uint32_t was = hk_canary_arm(c);
+    if (!l->config.wmax || !reward(w, b, &r)) return false;
+    hk_ucb_reward(&l->ucb[b], was, r);
+    bool enough = hk_ucb_mean(&l->ucb[b], c->current) >= HK_LEARN_ENOUGH;
+    uint32_t next = enough ? c->current : hk_ucb_next(&l->ucb[b], hk_canary_barred(c));
+    uint32_t is = hk_canary_window(c, next, r);
+    if (is == was) return false;
+    decide(l, b ? HK_DECIDED_WMAX_LARGE : HK_DECIDED_WMAX_MID, was, is,
+           (uint64_t)hk_ucb_mean(&l->ucb[b], was), (uint64_t)hk_ucb_mean(&l->ucb[b], is));
+    return true;
+}
+
+/* What is on trial is in force, but nothing that was learned. */
+static void put_rounding(struct hk_learner *l)
+{
+    if (!l->config.wmax) return;
+    l->now.wmax_mid = hk_canary_arm(&l->canary[0]) & 7;
+    l->now.wmax_large = hk_canary_arm(&l->canary[1]) & 7;
+    l->learned.wmax_mid = l->canary[0].current & 7;
+    l->learned.wmax_large = l->canary[1].current & 7;
+}
+
+static bool resize_caps(struct hk_learner *l, const struct hk_window *w)
+{
+    uint32_t changed = 0;
+    if (!l->config.caps) return false;
+    for (unsigned b = 0; b < 2; b++) {
+        struct hk_caps_seen seen[HK_RUN_MID_CLASSES];
+        for (unsigned i = 0; i < HK_RUN_MID_CLASSES; i++) {
+            unsigned c = b * HK_RUN_MID_CLASSES + i;
+            seen[i] = (struct hk_caps_seen){w->had[c], w->asked[c] - w->had[c]};
+        }
+        changed += hk_caps_window(&l->caps[b], seen);
+    }
+    if (changed)
+        decide(l, HK_DECIDED_CAPS, 0, (unsigned)changed, 0,
+               hk_caps_sum(&l->caps[0]) + hk_caps_sum(&l->caps[1]));
+    return changed != 0;
+}
+
+static void put_caps(struct hk_learner *l, struct hk_snapshot *s)
+{
+    if (!l->config.caps) return;
+    s->caps_on = 1;
+    s->cap = 0;
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++) {
+        uint64_t units = l->caps[c / HK_RUN_MID_CLASSES].of[c % HK_RUN_MID_CLASSES].cap *
+                         (uint64_t)hk_run_class_units(c);
+        s->cap |= (units < HK_CAP_MOST ? units : HK_CAP_MOST) << (6 * c) & HK_CAP_MASK;
+    }
+}
+
+/* What large and big blocks cost in the window, ns. */
+static uint64_t cost_of(const struct hk_window *w)
+{
+    uint64_t faults, calls, held, misses = 0;
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++)
+        misses = hk_sat_add(misses, w->asked[c] - w->had[c]);
+    if (__builtin_mul_overflow(w->refault_kib, w->prices.refault_ns_per_kib, &faults) ||
+        __builtin_mul_overflow(w->calls, w->prices.call_ns, &calls) ||
+        __builtin_mul_overflow(w->held_kib, w->prices.hold_ns_per_kib_s, &held) ||
+        __builtin_mul_overflow(held, w->ms, &held) ||
+        __builtin_mul_overflow(misses, HK_LEARN_MISS_NS, &misses))
+        return UINT64_MAX;
+    return hk_sat_add(hk_sat_add(faults, calls), hk_sat_add(held / 1000, misses));
+}
+
+static void obey(struct hk_learner *l, enum hk_life_order order, uint64_t cost, unsigned state)
+{
+    if (order == HK_LIFE_NONE) return;
+    if (order == HK_LIFE_TRY) {
+        l->now = l->learned;
+        hk_canary_init(&l->canary[0], HK_WMAX_ARMS, l->now.wmax_mid);
+        hk_canary_init(&l->canary[1], HK_WMAX_ARMS, l->now.wmax_large);
+    }
+    if (order == HK_LIFE_KEEP) l->before = l->now;
+    if (order == HK_LIFE_REVERT) l->now = l->learned = l->before;
+    if (order == HK_LIFE_RELEARN) {
+        l->before = l->now;
+        hk_elo_fade(&l->elo);
+        hk_ucb_fade(&l->ucb[0]);
+        hk_ucb_fade(&l->ucb[1]);
+        hk_caps_forget(&l->caps[0]);
+        hk_caps_forget(&l->caps[1]);
+    }
+    decide(l, HK_DECIDED_STATE, state, l->life.state, cost, (uint64_t)l->life.before.cost);
+    l->decision[(l->decisions - 1) % HK_LEARN_DECISIONS].order = (uint8_t)order;
+}
+
+bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
+{
+    struct hk_snapshot was = l->now;
+    bool changed = false;
+    l->windows++;
+    l->requests = hk_sat_add(l->requests, w->requests);
+    for (unsigned b = 0; b < HK_LEARN_BANDS; b++) rate(l, b, w);
+    if (l->windows <= HK_LEARN_WARMUP) return false;
+    if (hk_lifecycle_learns(&l->life)) {
+        for (unsigned b = 0; b < HK_LEARN_BANDS && l->config.elo == HK_ELO_LEARN; b++)
+            changed |= choose_action(l, b);
+        changed |= round_up(l, 0, w);
+        changed |= round_up(l, 1, w);
+        changed |= resize_caps(l, w);
+        put_rounding(l);
+        put_caps(l, &l->now);
+        put_caps(l, &l->learned);
+    }
+    struct hk_life_window lw = {cost_of(w), w->requests, {0}, changed};
+    memcpy(lw.sizes, w->asked, sizeof w->asked);
+    lw.sizes[HK_RUN_CLASSES] = w->big;
+    if (w->requests) {
+        hk_p2_add(&l->median, lw.cost_ns / w->requests);
+        hk_p2_add(&l->tail, lw.cost_ns / w->requests);
+    }
+    unsigned state = l->life.state;
+    obey(l, hk_lifecycle_window(&l->life, &lw), w->requests ? lw.cost_ns / w->requests : 0, state);
+    l->now.learn = l->learned.learn = l->life.state != HK_LIFE_STATE_OFF;
+    if (hk_snapshot_word(l->now) == hk_snapshot_word(was)) return false;
+    l->now.generation = (was.generation + 1) & 0x1fff;
+    return true;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the controller of all that is learned about large and big blocks: windows of observations
+ *   in, decisions out, and an account of why.
+ * Why: the deciders know one thing each; here they meet the life of a policy: measured, tried,
+ *   kept or taken back, left alone, learned anew when the load is another one.
+ * Invariants: W1 no clock, lock or allocation: the same configuration and the same windows give
+ *   the same decisions. W2 what is decided is valid whatever the windows say: every decider holds
+ *   its own bounds. W3 what was measured to be worse than what was before is taken back.
+ * Threads: whoever owns the struct.
+ */
+#ifndef HK_POLICY_LEARNER_H
+#define HK_POLICY_LEARNER_H
+
+#include "policy/caps.h"
+#include "policy/elo.h"
+#include "policy/idle.h"
+#include "policy/lifecycle.h"
+#include "policy/p2.h"
+#include "policy/snapshot.h"
+#include "policy/ucb.h"
+
+#define HK_LEARN_BANDS 3u /* mid, large, big: enum hk_band less one */
+/* KiB that a band must have had freed and taken again, or free, before its actions are rated. */
+#define HK_LEARN_KIB 1024u
+/* What the pool's lock and search cost a request that no held run served, and its free. */
+#define HK_LEARN_MISS_NS 150u
+/*
+ * A reward that leaves nothing to gain: no other rounding is tried. A longer run is colder, which
+ * no count tells: phases of bench/ took 1.6 times as long with 0.99 of hits instead of 0.97.
+ */
+#define HK_LEARN_ENOUGH HK_Q16_PCT(90)
+/* Windows of the start, which tell of first touches more than of anything else. */
+#define HK_LEARN_WARMUP 8u
+/* Ratings by which another action must be ahead of the one in force. */
+#define HK_LEARN_MARGIN (20u * HK_ELO_POINT)
+/* Points within which an action is as likely as not to be tried for a window, if all may be. */
+#define HK_LEARN_TEMPERATURE 20u
+#define HK_LEARN_DECISIONS   64u /* the last ones, to be told */
+/* A window ends after so many requests, or after LEARN_WINDOW_MS. */
+#define HK_LEARN_REQUESTS 64u
+
+enum hk_elo_mode { HK_ELO_OFF, HK_ELO_FROZEN, HK_ELO_LEARN };
+
+struct hk_learn_config {
+    enum hk_life_mode life;
+    enum hk_elo_mode elo;
+    bool wmax, caps; /* whether these are learned */
+    uint64_t seed;
+    struct hk_snapshot start; /* in force until something else is learned */
+    hk_q16 target[2];         /* hit rates, of the mid and the large band */
+    uint64_t budget[2];       /* bytes a thread */
+    uint32_t step[2];         /* runs */
+};
+
+/* What was seen between the ends of two windows, by all threads. */
+struct hk_window {
+    uint64_t ms;                                         /* that it lasted */
+    uint64_t requests;                                   /* for large and big blocks */
+    uint64_t big;                                        /* of them, for big ones */
+    uint64_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES]; /* of a thread's own runs */
+    uint64_t rounded[2];                                 /* units more than asked for, by band */
+    uint64_t refault_kib, calls;                         /* what giving back has cost */
+    uint64_t held_kib;                                   /* free and resident at its end */
+    struct hk_idle idle[HK_LEARN_BANDS]; /* again: since the last one; still: at its end */
+    struct hk_prices prices;
+};
+
+enum hk_decided {
+    HK_DECIDED_ACTION_MID, /* in the order of the bands */
+    HK_DECIDED_ACTION_LARGE,
+    HK_DECIDED_ACTION_BIG,
+    HK_DECIDED_WMAX_MID,
+    HK_DECIDED_WMAX_LARGE,
+    HK_DECIDED_CAPS,
+    HK_DECIDED_STATE /* of the lifecycle; by enum hk_life_order */
+};
+
+struct hk_decision {
+    uint64_t window;
+    uint8_t what, from, to, order;
+    /*
+     * Of actions: ns that all that is remembered would have cost under each. Of rounding: mean
+     * rewards, Q16. Of caps: how many changed, and bytes that all allow. Of the state: ns a request
+     * in the window, and before.
+     */
+    uint64_t cost_from, cost_to;
+};
+
+struct hk_learner {
+    struct hk_learn_config config;
+    struct hk_lifecycle life;
+    struct hk_elo elo;
+    struct hk_idle idle[HK_LEARN_BANDS];
+    uint64_t cost[HK_LEARN_BANDS][HK_ACTIONS]; /* by all that is remembered, ns */
+    struct hk_ucb ucb[2];
+    struct hk_canary canary[2];
+    struct hk_caps caps[2];
+    struct hk_p2 median, tail; /* of the windows' cost, ns a request */
+    struct hk_random random;
+    struct hk_snapshot now, learned, before; /* in force · by what is known · to go back to */
+    uint64_t windows, requests;
+    uint64_t least_ns;                               /* a request, of any window; fades */
+    struct hk_decision decision[HK_LEARN_DECISIONS]; /* number d is at d % HK_LEARN_DECISIONS */
+    uint64_t decisions;
+};
+
+void hk_learner_init(struct hk_learner *l, const struct hk_learn_config *config);
+/* A window ended; true if what is in force changed: l->now. */
+bool hk_learner_window(struct hk_learner *l, const struct hk_window *w);
+
+#endif
