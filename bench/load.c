@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: runs one scenario and prints one line of NAME=VALUE: operations, time, latencies, faults,
- *   memory. Usage: load SCENARIO [-t THREADS] [-n OPERATIONS] [-s SEED] [-l]; load without: the
- * list. Why: links no allocator; the one to be measured is preloaded. With -l each operation is
- * timed, which costs time itself: take throughput from runs without.
+ *   memory. Usage: load SCENARIO [-t THREADS] [-n OPERATIONS] [-s SEED] [-l] [-m]; load without:
+ *   the list.
+ * Why: links no allocator; the one to be measured is preloaded. With -l each operation is timed,
+ *   which costs time itself: take throughput from runs without. With -m a thread looks at the
+ *   resident memory every 5 ms, for its mean.
  */
 #include "load.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,6 +110,28 @@ static long peak_kib(void)
     return kib;
 }
 
+static _Atomic bool over;
+
+/* Mean of what is resident, KiB; no malloc in it. */
+static void *watch(void *arg)
+{
+    struct timespec nap = {0, 5000000};
+    double sum = 0;
+    long looks = 0;
+    for (char text[64]; !over; nanosleep(&nap, NULL)) {
+        int fd = open("/proc/self/statm", O_RDONLY);
+        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+        if (fd >= 0) close(fd);
+        if (n <= 0) continue;
+        text[n] = 0;
+        const char *pages = strchr(text, ' ');
+        sum += pages ? (double)strtol(pages, NULL, 10) * ((double)sysconf(_SC_PAGESIZE) / 1024) : 0;
+        looks++;
+    }
+    *(double *)arg = looks ? sum / (double)looks : 0;
+    return NULL;
+}
+
 static const struct scenario *find(const char *name)
 {
     const struct scenario *s = scenarios;
@@ -116,19 +141,22 @@ static const struct scenario *find(const char *name)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: load SCENARIO [-t THREADS] [-n OPERATIONS] [-s SEED] [-l]\n");
+    fprintf(stderr, "usage: load SCENARIO [-t THREADS] [-n OPERATIONS] [-s SEED] [-l] [-m]\n");
     for (const struct scenario *s = scenarios; s->name; s++)
         fprintf(stderr, "  %-14s %s\n", s->name, s->what);
     return 2;
 }
 
-static void report(const struct load *l, double took)
+static void report(const struct load *l, double took, double mean_kib)
 {
     struct rusage ru;
     getrusage(RUSAGE_SELF, &ru);
     printf("scenario=%s threads=%u ops=%llu seconds=%.6f mops=%.4f", l->name, l->threads,
            (unsigned long long)l->done, took, (double)l->done / took / 1e6);
     printf(" minflt=%ld peak_kib=%ld final_kib=%ld", ru.ru_minflt, peak_kib(), resident_kib());
+    printf(" cpu=%.6f", (double)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) +
+                            (double)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1e-6);
+    if (mean_kib > 0) printf(" mean_kib=%.0f", mean_kib);
     if (l->timed)
         printf(" p50_ns=%.0f p99_ns=%.0f p999_ns=%.0f", quantile(l->times, 0.5),
                quantile(l->times, 0.99), quantile(l->times, 0.999));
@@ -140,9 +168,10 @@ int main(int argc, char **argv)
     static struct histogram times;
     const struct scenario *s = argc > 1 ? find(argv[1]) : NULL;
     if (!s) return usage();
+    bool watched = false;
     struct load l = {s->name, s->threads, 0, s->ops, 0, 1, false, &times};
     optind = 2;
-    for (int c; (c = getopt(argc, argv, "t:n:s:l")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "t:n:s:lm")) != -1;) {
         if (c == 't')
             l.threads = (unsigned)strtoul(optarg, NULL, 10);
         else if (c == 'n')
@@ -151,13 +180,21 @@ int main(int argc, char **argv)
             l.seed = strtoull(optarg, NULL, 10);
         else if (c == 'l')
             l.timed = true;
+        else if (c == 'm')
+            watched = true;
         else
             return usage();
     }
     if (!l.threads || !l.ops || optind != argc) return usage();
     if (l.timed) calibrate();
+    pthread_t watcher;
+    double mean = 0;
+    if (watched && pthread_create(&watcher, NULL, watch, &mean)) return 1;
     double from = seconds();
     s->run(&l);
-    report(&l, seconds() - from);
+    double took = seconds() - from;
+    over = true;
+    if (watched) pthread_join(watcher, NULL);
+    report(&l, took, mean);
     return 0;
 }

@@ -127,6 +127,37 @@ static void phases(struct load *l)
     }
 }
 
+/* A peak of large blocks, then hardly anything for gap_ms; again and again. */
+static void saw(struct load *l, size_t n, size_t bytes, unsigned gap_ms)
+{
+    struct timespec nap = {0, 1000000};
+    void **p = calloc(n, sizeof *p);
+    while (p && l->done < l->ops) {
+        for (size_t i = 0; i < n; i++) p[i] = memset(take(l, bytes), 1, bytes);
+        for (size_t i = 0; i < n; i++) give(l, p[i]);
+        for (unsigned ms = 0; ms < gap_ms; ms++) {
+            for (int i = 0; i < 20; i++) give(l, take(l, rnd_size(&l->seed, 16, 64 * KIB)));
+            nanosleep(&nap, NULL);
+        }
+    }
+    free(p);
+}
+
+static void saw_fast(struct load *l)
+{
+    saw(l, 256, 256 * KIB, 60);
+}
+
+static void saw_slow(struct load *l)
+{
+    saw(l, 256, 256 * KIB, 900);
+}
+
+static void saw_big(struct load *l)
+{
+    saw(l, 16, 4 * MIB, 900);
+}
+
 const struct scenario scenarios[] = {
     {"tiny_hot", "8 to 64 bytes, 16 alive, last in first out", tiny_hot, 1, 200000000},
     {"random_small", "8 to 128 bytes, 4096 alive, random order", random_small, 1, 100000000},
@@ -143,5 +174,8 @@ const struct scenario scenarios[] = {
     {"cold_churn", "32 KiB to 1 MiB, 256 alive, written once", cold_churn, 1, 20000},
     {"json_parse", "documents: trees, texts that grow, buffers", json_parse, 1, 50000000},
     {"phases", "sizes change sixteen times", phases, 1, 16000000},
+    {"saw_fast", "64 MiB in 256 blocks, 60 ms of rest, again", saw_fast, 1, 100000},
+    {"saw_slow", "the same with 900 ms of rest", saw_slow, 1, 400000},
+    {"saw_big", "64 MiB in 16 blocks, 900 ms of rest, again", saw_big, 1, 700000},
     {NULL, NULL, NULL, 0, 0},
 };

@@ -11,6 +11,8 @@
 #include "os/lock.h"
 #include "os/sys.h"
 
+#define WINDOWS_MOST 16u /* that one may last */
+
 /* Sums since the start, at the end of the last window; they wrap. */
 struct sums {
     uint64_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES], rounded[2];
@@ -58,6 +60,15 @@ static struct sums sum_up(void)
     s.purge_ns = atomic_load_explicit(&hk_sys_purge_ns, memory_order_relaxed);
     s.purges = atomic_load_explicit(&hk_sys_purges_timed, memory_order_relaxed);
     return s;
+}
+
+/* Requests since the last window. */
+static uint64_t noted(void)
+{
+    struct sums s = sum_up();
+    uint64_t n = s.big - seen.big;
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++) n += (uint32_t)(s.asked[c] - seen.asked[c]);
+    return n;
 }
 
 static void put_idle(struct hk_window *w)
@@ -155,7 +166,9 @@ void hk_learn_tick(uint64_t now)
     struct hk_learner *l = enter();
     if (!l) return;
     if (hk_policy_now().learn) {
-        close_window(l, now);
+        /* Too few requests tell nothing, unless nothing else comes. */
+        if (noted() >= HK_LIFE_REQUESTS || now - began >= WINDOWS_MOST * window_most)
+            close_window(l, now);
     } else if (l->life.state == HK_LIFE_STATE_FROZEN) {
         seen = sum_up();
         atomic_store_explicit(&window_began, now, memory_order_relaxed);

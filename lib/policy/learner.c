@@ -78,13 +78,25 @@ static void set_action(struct hk_snapshot *s, unsigned band, unsigned action)
     if (band == 2) s->action_big = action & 3;
 }
 
+/* The best one; of those that are rated about the same, the one that keeps least. */
+static unsigned best_action(const struct hk_learner *l, unsigned band, unsigned was)
+{
+    unsigned best = hk_elo_best(&l->elo, band, was, HK_LEARN_MARGIN);
+    if (best == was) return was;
+    for (unsigned a = best + 1; a < HK_ACTIONS; a++) {
+        if (l->elo.rating[band][a] + (int32_t)HK_LEARN_MARGIN >= l->elo.rating[band][best])
+            best = a;
+    }
+    return best;
+}
+
 /* What is known now is best for a band. */
 static bool choose_action(struct hk_learner *l, unsigned band)
 {
     unsigned was = hk_policy_action(l->learned, (enum hk_band)(band + 1));
     unsigned best = l->config.life == HK_LIFE_MODE_ALWAYS
                         ? hk_elo_pick(&l->elo, band, HK_LEARN_TEMPERATURE, &l->random)
-                        : hk_elo_best(&l->elo, band, was, HK_LEARN_MARGIN);
+                        : best_action(l, band, was);
     if (best == was) return false;
     set_action(&l->learned, band, best);
     decide(l, (enum hk_decided)(HK_DECIDED_ACTION_MID + band), was, best, l->cost[band][was],
@@ -191,7 +203,9 @@ static void obey(struct hk_learner *l, enum hk_life_order order, uint64_t cost, 
     if (order == HK_LIFE_REVERT) l->now = l->learned = l->before;
     if (order == HK_LIFE_RELEARN) {
         l->before = l->now;
-        hk_elo_fade(&l->elo);
+        /* Half forgotten, the last load would outvote this one until learning has ended. */
+        hk_elo_init(&l->elo);
+        memset(l->idle, 0, sizeof l->idle);
         hk_ucb_fade(&l->ucb[0]);
         hk_ucb_fade(&l->ucb[1]);
         hk_caps_forget(&l->caps[0]);

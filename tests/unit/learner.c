@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the learner on made-up loads: what it decides, when, that it takes back what was worse, and
+ *   that no observation whatever drives it out of its bounds.
+ * Why: it knows no clock, so every load can be made up, and gives the same decisions every time.
+ */
+#include "policy/learner.h"
+
+#include <string.h>
+
+#include "hktest.h"
+
+#define FUZZ 1000000
+
+static struct hk_learn_config usual(void)
+{
+    return (struct hk_learn_config){
+        .life = HK_LIFE_MODE_ONCE,
+        .elo = HK_ELO_LEARN,
+        .wmax = true,
+        .caps = true,
+        .seed = 42,
+        .start = hk_policy_balanced(),
+        .target = {HK_Q16_PCT(95), HK_Q16_PCT(90)},
+        .budget = {2 * HK_MIB, 4 * HK_MIB},
+        .step = {1, 1},
+    };
+}
+
+/* A window of 64 requests for big blocks whose memory lay free for ms before it was taken again. */
+static struct hk_window big_window(uint32_t ms)
+{
+    struct hk_window w = {.ms = 1000, .requests = 64, .big = 64, .prices = HK_PRICES_DEFAULT};
+    hk_idle_again(&w.idle[2], ms, 64 * 1024);
+    return w;
+}
+
+/* Windows until nothing changes for 64 of them. */
+static unsigned settle(struct hk_learner *l, struct hk_window w)
+{
+    unsigned last = 0;
+    for (unsigned i = 1; i < last + 64 || i < 64; i++)
+        if (hk_learner_window(l, &w)) last = i;
+    return last;
+}
+
+static void idles(void)
+{
+    static const struct {
+        uint32_t ms;
+        enum hk_action best;
+    } loads[] = {{20, HK_ACTION_BATCH},
+                 {200, HK_ACTION_BATCH},
+                 {1000, HK_ACTION_NOW},
+                 {10000, HK_ACTION_NOW}};
+    for (unsigned i = 0; i < sizeof loads / sizeof *loads; i++) {
+        struct hk_learner l;
+        struct hk_learn_config c = usual();
+        hk_learner_init(&l, &c);
+        unsigned n = settle(&l, big_window(loads[i].ms));
+        hktest_ok(l.now.action_big == loads[i].best && l.now.action_mid == HK_ACTION_BATCH,
+                  "what lies free for %u ms: action %u", loads[i].ms, (unsigned)l.now.action_big);
+        hktest_ok(n * HK_LEARN_REQUESTS <= 2048, "known after %u requests", n * HK_LEARN_REQUESTS);
+        hktest_ok(l.life.state == HK_LIFE_STATE_FROZEN && l.life.reverted == 0, "and frozen");
+        uint64_t decisions = l.decisions, word = hk_snapshot_word(l.now);
+        struct hk_window w = big_window(loads[i].ms);
+        for (unsigned k = 0; k < 160000; k++) hk_learner_window(&l, &w);
+        l.now.learn = 1;
+        hktest_ok(l.decisions == decisions && hk_snapshot_word(l.now) == word,
+                  "10 million requests later nothing has changed");
+    }
+}
+
+/* The load becomes another one: learned anew. */
+static void drifts(void)
+{
+    struct hk_learner l;
+    struct hk_learn_config c = usual();
+    hk_learner_init(&l, &c);
+    settle(&l, big_window(2000));
+    struct hk_window w = big_window(20);
+    w.refault_kib = 64 * 1024; /* what NOW costs such a load */
+    unsigned n = settle(&l, w);
+    hktest_ok(l.now.action_big == HK_ACTION_BATCH && l.life.relearnt >= 1,
+              "another load: relearnt after %u windows, action %u", n, (unsigned)l.now.action_big);
+    bool told = false;
+    for (uint64_t i = 0; i < l.decisions && i < HK_LEARN_DECISIONS; i++)
+        told |= l.decision[i].what == HK_DECIDED_STATE && l.decision[i].order == HK_LIFE_RELEARN;
+    hktest_ok(told, "and it says so");
+}
+
+/* What was learned costs more than what was before. */
+static void worse(void)
+{
+    struct hk_learner l;
+    struct hk_learn_config c = usual();
+    hk_learner_init(&l, &c);
+    for (unsigned i = 0; i < 200 && l.life.state != HK_LIFE_STATE_FROZEN; i++) {
+        struct hk_window w = big_window(2000);
+        w.calls = l.now.action_big == HK_ACTION_NOW ? 64000 : 64;
+        hk_learner_window(&l, &w);
+    }
+    hktest_ok(l.life.reverted == 1 && l.now.action_big == HK_ACTION_BATCH,
+              "a policy that does worse is reverted, and counted: %llu",
+              (unsigned long long)l.life.reverted);
+}
+
+static struct hk_window large_window(uint32_t asked, uint32_t had)
+{
+    struct hk_window w = {.ms = 100, .requests = asked, .prices = HK_PRICES_DEFAULT};
+    w.asked[4] = asked;
+    w.had[4] = had;
+    return w;
+}
+
+static void rounding(void)
+{
+    struct hk_learner l;
+    struct hk_learn_config c = usual();
+    hk_learner_init(&l, &c);
+    settle(&l, large_window(64, 62));
+    hktest_ok(l.now.wmax_large == 0 && l.ucb[1].pulls[1] == 0,
+              "with hits enough no longer blocks are tried");
+    hk_learner_init(&l, &c);
+    for (unsigned i = 0; i < 4000 && l.life.state != HK_LIFE_STATE_FROZEN; i++) {
+        struct hk_window w = large_window(64, l.now.wmax_large == 2 ? 56 : 20);
+        w.requests = 20; /* LEARN lasts longer */
+        hk_learner_window(&l, &w);
+    }
+    hktest_ok(l.now.wmax_large == 2 && l.now.wmax_mid == 0,
+              "else the one that brings hits is found: arm %u of the large, %u of the mid band",
+              (unsigned)l.now.wmax_large, (unsigned)l.now.wmax_mid);
+}
+
+static void modes(void)
+{
+    static const enum hk_life_mode still[] = {HK_LIFE_MODE_OFF, HK_LIFE_MODE_FROZEN};
+    for (unsigned i = 0; i < 2; i++) {
+        struct hk_learner l;
+        struct hk_learn_config c = usual();
+        c.life = still[i];
+        hk_learner_init(&l, &c);
+        settle(&l, big_window(2000));
+        hktest_ok(l.decisions == 0 && l.now.action_big == HK_ACTION_BATCH,
+                  "mode %u decides nothing", (unsigned)still[i]);
+    }
+    struct hk_learner l;
+    struct hk_learn_config c = usual();
+    c.elo = HK_ELO_FROZEN;
+    hk_learner_init(&l, &c);
+    settle(&l, big_window(2000));
+    hktest_ok(l.now.action_big == HK_ACTION_BATCH, "with the ratings frozen actions stay");
+    c = usual();
+    c.life = HK_LIFE_MODE_ALWAYS;
+    hk_learner_init(&l, &c);
+    bool frozen = false;
+    for (unsigned i = 0; i < 2000; i++) {
+        struct hk_window w = big_window(2000);
+        hk_learner_window(&l, &w);
+        frozen |= l.life.state == HK_LIFE_STATE_FROZEN;
+    }
+    hktest_ok(!frozen && l.life.kept + l.life.reverted > 50,
+              "always: it never freezes, %llu trials", (unsigned long long)l.life.tried);
+}
+
+static uint64_t odd(struct hk_random *r)
+{
+    uint64_t n = hk_random_next(r);
+    switch (hk_random_below(r, 4)) {
+    case 0:
+        return 0;
+    case 1:
+        return UINT64_MAX - (n & 1);
+    case 2:
+        return n & 0xff;
+    default:
+        return n >> hk_random_below(r, 64);
+    }
+}
+
+static struct hk_window odd_window(struct hk_random *r)
+{
+    struct hk_window w;
+    memset(&w, 0, sizeof w);
+    w.ms = odd(r);
+    w.requests = odd(r);
+    w.big = odd(r);
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++) {
+        w.asked[c] = odd(r);
+        w.had[c] = w.asked[c] ? hk_random_below(r, w.asked[c]) : 0;
+    }
+    for (unsigned b = 0; b < 2; b++) w.rounded[b] = odd(r);
+    w.refault_kib = odd(r);
+    w.calls = odd(r);
+    w.held_kib = odd(r);
+    for (unsigned b = 0; b < HK_LEARN_BANDS; b++) {
+        w.idle[b].again[hk_random_below(r, HK_IDLE_BUCKETS)] = odd(r);
+        w.idle[b].still[hk_random_below(r, HK_IDLE_BUCKETS)] = odd(r);
+    }
+    w.prices = (struct hk_prices){(uint32_t)odd(r), (uint32_t)odd(r), (uint32_t)odd(r)};
+    return w;
+}
+
+static bool valid(const struct hk_learner *l)
+{
+    struct hk_snapshot s = l->now;
+    bool good = s.wmax_mid < HK_WMAX_ARMS && s.wmax_large < HK_WMAX_ARMS;
+    for (unsigned b = 0; b < 2; b++) good &= hk_caps_sum(&l->caps[b]) <= l->config.budget[b];
+    for (unsigned b = 0; b < HK_LEARN_BANDS; b++) {
+        for (unsigned a = 0; a < HK_ACTIONS; a++)
+            good &= l->elo.rating[b][a] >= HK_ELO_LEAST && l->elo.rating[b][a] <= HK_ELO_MOST;
+    }
+    return good;
+}
+
+/* W1, W2. */
+static uint64_t fuzz(uint64_t seed, bool *good, uint64_t *changes)
+{
+    static struct hk_learner l;
+    struct hk_random r = {seed};
+    struct hk_learn_config c = usual();
+    uint64_t hash = 0;
+    c.life = seed & 1 ? HK_LIFE_MODE_ALWAYS : HK_LIFE_MODE_ONCE;
+    hk_learner_init(&l, &c);
+    for (unsigned i = 0; i < FUZZ / 4; i++) {
+        struct hk_window w = odd_window(&r);
+        *changes += hk_learner_window(&l, &w);
+        *good &= valid(&l);
+        hash = hash * 31 + hk_snapshot_word(l.now);
+    }
+    return hash;
+}
+
+int main(void)
+{
+    hktest_ok(atomic_load(&hk_policy_word) == hk_snapshot_word(hk_policy_balanced()),
+              "balanced is in force from the start on");
+    idles();
+    drifts();
+    worse();
+    rounding();
+    modes();
+    bool good = true;
+    uint64_t changes = 0, one = fuzz(42, &good, &changes), again = fuzz(42, &good, &changes);
+    fuzz(43, &good, &changes);
+    fuzz(44, &good, &changes);
+    hktest_ok(good, "%d windows of nonsense: bounds hold, %llu changes", FUZZ,
+              (unsigned long long)changes);
+    hktest_ok(one == again, "the same seed and windows, the same decisions");
+    return hktest_done();
+}
