@@ -32,19 +32,20 @@ def peers():
     return found
 
 
-def environment(library):
+def environment(library, more=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("HAKMEM_", "MALLOC_", "MIMALLOC_", "LD_"))}
     if library:
         env["LD_PRELOAD"] = library
+    env.update(more or {})
     return env
 
 
 crashes = collections.Counter()  # by library: some peers do, now and then
 
 
-def run(command, library):
+def run(command, library, more=None):
     for _ in range(5):
-        done = subprocess.run(command, env=environment(library), capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, env=environment(library, more), capture_output=True, text=True, timeout=300)
         if done.returncode >= 0:
             break
         crashes[library] += 1
@@ -170,7 +171,8 @@ def main():
     names = list(allocators)
     listed = subprocess.run([options.load], capture_output=True, text=True).stderr
     known = re.findall(r"^  (\w+) ", listed, re.M)
-    scenarios = options.scenarios.split(",") if options.scenarios else known
+    # The saws mostly sleep: they are for modes.py.
+    scenarios = options.scenarios.split(",") if options.scenarios else [k for k in known if not k.startswith("saw")]
     for s in scenarios:
         if s.split(":")[0] not in known:
             sys.exit("run.py: unknown scenario %s; there are: %s" % (s, " ".join(known)))

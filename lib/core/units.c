@@ -60,12 +60,17 @@ static HK_NOINLINE void note_again(const struct hk_chunk *c, uint32_t m)
     again[c->band].units[hk_idle_bucket(ms)] += (uint32_t)__builtin_popcount(back);
 }
 
-bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n)
+HK_INLINE bool take_at(struct hk_chunk *c, unsigned at, unsigned n)
 {
     uint32_t m = hk_low_mask32(n) << at;
     if (HK_UNLIKELY(hk_units_watch)) note_again(c, m);
     if (HK_UNLIKELY(c->purged & m)) count_refaults(c, m);
     return leave(c, at, n) == 0;
+}
+
+bool hk_units_take_at(struct hk_chunk *c, unsigned at, unsigned n)
+{
+    return take_at(c, at, n);
 }
 
 size_t hk_units_lend_at(struct hk_chunk *c, unsigned at, unsigned n, bool note)
@@ -81,7 +86,7 @@ static void *filler_take(unsigned n, unsigned align, bool *clean)
     unsigned at;
     struct hk_chunk *c = hk_filler_find(n, align, &at);
     if (!c) return NULL;
-    *clean = hk_units_take_at(c, at, n);
+    *clean = take_at(c, at, n);
     return hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES;
 }
 
@@ -91,7 +96,7 @@ static bool dress(size_t first, size_t units)
     bool clean = true;
     for (; units; first++) {
         unsigned n = units < HK_CHUNK_UNITS ? (unsigned)units : HK_CHUNK_UNITS;
-        clean &= hk_units_take_at(hk_chunk_at(first), 0, n);
+        clean &= take_at(hk_chunk_at(first), 0, n);
         units -= n;
     }
     return clean;

@@ -19,7 +19,7 @@ struct sums {
     uint64_t big, refault_kib, calls, purge_ns, purges;
 };
 
-static _Atomic(struct hk_learner *) learner;
+_Atomic(struct hk_learner *) hk_learner_here;
 static atomic_flag inside = ATOMIC_FLAG_INIT;
 static struct sums seen;              /* R1 */
 static _Atomic uint64_t window_began; /* ms */
@@ -27,7 +27,7 @@ static uint64_t window_most;          /* ms; constant */
 
 static struct hk_learner *enter(void)
 {
-    struct hk_learner *l = atomic_load_explicit(&learner, memory_order_acquire);
+    struct hk_learner *l = atomic_load_explicit(&hk_learner_here, memory_order_acquire);
     if (!l || atomic_flag_test_and_set_explicit(&inside, memory_order_acquire)) return NULL;
     return l;
 }
@@ -143,7 +143,7 @@ bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms)
     hk_learner_init(l, config);
     window_most = window_ms;
     atomic_store_explicit(&window_began, hk_sys_now_ms(), memory_order_relaxed);
-    atomic_store_explicit(&learner, l, memory_order_release);
+    atomic_store_explicit(&hk_learner_here, l, memory_order_release);
     if (!enter()) return true;
     put_in_force(l, false);
     leave();
@@ -159,7 +159,7 @@ void hk_learn_request(struct hk_heap *h)
     leave();
 }
 
-void hk_learn_tick(uint64_t now)
+void hk_learn_look_at_clock(uint64_t now)
 {
     uint64_t began = atomic_load_explicit(&window_began, memory_order_relaxed);
     if (now - began < window_most) return;
@@ -179,7 +179,7 @@ void hk_learn_tick(uint64_t now)
 
 const struct hk_learner *hk_learn_look(void)
 {
-    if (!atomic_load_explicit(&learner, memory_order_acquire)) return NULL;
+    if (!atomic_load_explicit(&hk_learner_here, memory_order_acquire)) return NULL;
     struct hk_learner *l;
     while (!(l = enter())) hk_sys_pause();
     return l;

@@ -18,7 +18,13 @@ bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms);
 /* A request for a large or big block by h's thread, noted as the word in force says so. */
 void hk_learn_request(struct hk_heap *h);
 /* From looks at the clock: time for a window to end, or for one to begin while all is frozen. */
-void hk_learn_tick(uint64_t now_ms);
+extern HK_HIDDEN _Atomic(struct hk_learner *) hk_learner_here; /* NULL: nothing is learned */
+void hk_learn_look_at_clock(uint64_t now_ms);
+HK_INLINE void hk_learn_tick(uint64_t now_ms)
+{
+    if (HK_UNLIKELY(atomic_load_explicit(&hk_learner_here, memory_order_relaxed) != NULL))
+        hk_learn_look_at_clock(now_ms);
+}
 /* The learner, for whoever tells of it, until hk_learn_let_go; NULL: nothing is learned. */
 const struct hk_learner *hk_learn_look(void);
 void hk_learn_let_go(void);
