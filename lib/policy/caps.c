@@ -214,8 +214,7 @@ uint32_t hk_caps_window(struct hk_caps *c, const struct hk_caps_seen *seen)
     for (uint32_t round = 0; round < HK_CAPS_ROUNDS; round++) {
         for (uint32_t i = 0; i < c->classes; i++) {
             uint32_t n = order[i];
-            /* The first step may be at the cost of others, more only before it ever had too much.
-             */
+            /* The first may be at the cost of others; more only before it ever had too much. */
             if (wish[n] <= 0 || (round && c->of[n].shrunk)) continue;
             if (!step_up(c, &c->of[n], round == 0)) wish[n] = 0;
         }

@@ -25,9 +25,8 @@
 /* A class that misses takes from one whose misses, and so many parts of them more, are fewer. */
 #define HK_CAPS_TAKE 4u
 /*
- * A size that was found too small is not tried again for so many windows, twice as many each time.
- * And only so often: a rate that jumps across the target between two sizes would be chased for
- * ever.
+ * A cap that was found too small is not tried again for so many windows, twice as many each time,
+ * and only so often: a rate that jumps across the target between two caps would be chased for ever.
  */
 #define HK_CAPS_WAIT  16u
 #define HK_CAPS_TURNS 4u

@@ -20,8 +20,7 @@
 #define HK_ELO_START (1500 * HK_ELO_POINT)
 #define HK_ELO_LEAST (500 * HK_ELO_POINT)
 #define HK_ELO_MOST  (2500 * HK_ELO_POINT)
-/* Points that a match can bring: at first, and after so many matches, with a straight line between.
- */
+/* Points that a match can bring: at first, and after so many of them; a straight line between. */
 #define HK_ELO_K_FIRST (32 * HK_ELO_POINT)
 #define HK_ELO_K_LAST  (8 * HK_ELO_POINT)
 #define HK_ELO_K_FALL  96u
@@ -43,8 +42,7 @@ int32_t hk_elo_k(uint32_t played);
  * action that does not exist, or one against itself, changes nothing: as below.
  */
 void hk_elo_match(struct hk_elo *e, uint32_t band, uint32_t a, uint32_t b, hk_q16 score);
-/* A window would have cost so much under each action: all pairs meet, with the ratings of before.
- */
+/* A window would have cost so much under each action: all pairs meet, with the old ratings. */
 void hk_elo_window(struct hk_elo *e, uint32_t band, const uint64_t cost[HK_ACTIONS]);
 /*
  * An action with probability ~ e^(rating / temperature); temperature in points, 0: the best one.

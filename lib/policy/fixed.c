@@ -5,8 +5,7 @@
  */
 #include "policy/fixed.h"
 
-/* GCC and clang have it on each machine with 64-bit pointers; only × and shifts, no call to libgcc.
- */
+/* GCC and clang have it wherever pointers have 64 bits; × and shifts only, no call to libgcc. */
 typedef unsigned __int128 wide;
 
 static uint64_t magnitude(hk_q16 x)
@@ -63,8 +62,7 @@ hk_q16 hk_q16_ln(hk_q16 x)
 {
     uint64_t v = x > 0 ? (uint64_t)x : 1;
     unsigned high = hk_log2(v);
-    /* In [1, 2) with 31 binary digits. Squaring it shifts the next digit of its logarithm in front.
-     */
+    /* In [1, 2), 31 binary digits. Squaring it brings the next digit of its logarithm. */
     uint64_t m = high > 31 ? v >> (high - 31) : v << (31 - high);
     int64_t log = (int)high - 16;
     for (int i = 0; i < LOG_DIGITS; i++) {
@@ -81,7 +79,7 @@ hk_q16 hk_q16_ln(hk_q16 x)
 uint64_t hk_isqrt(uint64_t n)
 {
     uint64_t root = 0;
-    for (uint64_t bit = (uint64_t)1 << 62; bit; bit >>= 2) {
+    for (uint64_t bit = n ? (uint64_t)1 << (hk_log2(n) & ~1u) : 0; bit; bit >>= 2) {
         if (n >= root + bit) {
             n -= root + bit;
             root = (root >> 1) + bit;

@@ -60,6 +60,7 @@ void hk_idle_costs(const struct hk_idle *h, const struct hk_prices *p, uint64_t 
     for (uint32_t a = 0; a < HK_ACTIONS; a++) {
         uint64_t most = hk_action_ms(a), sum = 0;
         for (uint32_t b = 0; b < HK_IDLE_BUCKETS; b++) {
+            if ((h->again[b] | h->still[b]) == 0) continue;
             uint64_t ms = hk_idle_ms(b), held = ms < most ? ms : most;
             uint64_t ns = HK_IDLE_CALL_KIB * (uint64_t)p->hold_ns_per_kib_s * held / 1000;
             if (ms > most) ns += p->call_ns; /* it went back meanwhile */

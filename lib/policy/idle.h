@@ -3,7 +3,7 @@
  * What: what each way to treat freed memory would have cost, told from how long memory lay free.
  * Why: how long it lay until it was taken again does not depend on when its pages went back, so one
  *   record tells the cost of all four ways; nothing must be tried to be compared.
- * Invariants: I1 sums saturate. I2 costs rise with each price and each count. I3 the bucket of
+ * Invariants: I1 sums saturate. I2 no cost falls when a price or a count rises. I3 the bucket of
  *   the middle of a bucket is that bucket.
  * Source: renting or buying, as in Karlin, Manasse, Rudolph and Sleator, Competitive snoopy caching
  *   (1988): who keeps memory until that has cost as much as a refault pays at most twice the least.

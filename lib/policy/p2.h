@@ -17,9 +17,8 @@
 #define HK_P2_MOST    ((uint64_t)1 << 40)
 /* 2^48 × 2^14: products of heights and positions fit. */
 #define HK_P2_COUNT (1u << 14)
-#define HK_P2_DIGITS                                                                               \
-    8 /* binary digits of heights, or small values would stick to whole numbers                    \
-       */
+/* Binary digits of heights, or small values would stick to whole numbers. */
+#define HK_P2_DIGITS 8
 
 struct hk_p2 {
     uint32_t permille;

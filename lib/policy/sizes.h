@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: a histogram of the sizes of large requests, and the two sizes that deserve a class.
- * Why: blocks above 32 KiB take whole units of 64 KiB; a program that asks for 68 KiB all day
- * wastes half of them, and a class of just that size does not. Invariants: I1 a size chosen is a
- * multiple of 256 in (32 KiB, 256 KiB] and below the units it would take. I2 the two differ, in
- * ascending order, what is none last. I3 with the histogram unchanged a second choice is the first.
- * Source: the prototype's DYN1 and DYN2; the gain of a class as in Zhou et al., Characterizing a
- *   memory allocator at warehouse scale (2024).
+ * Why: blocks above 32 KiB take whole units of 64 KiB; who asks for 68 KiB all day wastes nearly
+ *   half of them, and a class of just that size does not.
+ * Invariants: I1 a size chosen is a multiple of 256 in (32 KiB, 256 KiB) and saves an eighth of its
+ *   units at least. I2 the two differ, in ascending order, what is none last. I3 with the histogram
+ *   unchanged a second choice is the first.
+ * Source: the prototype's DYN1 and DYN2; classes by statistics of sizes: Zhou et al.,
+ *   Characterizing a memory allocator at warehouse scale (2024).
  */
 #ifndef HK_POLICY_SIZES_H
 #define HK_POLICY_SIZES_H

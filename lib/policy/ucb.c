@@ -93,13 +93,13 @@ uint32_t hk_canary_arm(const struct hk_canary *c)
 uint32_t hk_canary_barred(const struct hk_canary *c)
 {
     uint32_t bits = 0;
-    for (uint32_t a = 0; a < c->arms; a++) bits |= (uint32_t)(c->barred[a] != 0) << a;
+    for (uint32_t a = 0; a < HK_UCB_ARMS; a++) bits |= (uint32_t)(c->barred[a] != 0) << a;
     return bits;
 }
 
 static void pass_window(struct hk_canary *c)
 {
-    for (uint32_t a = 0; a < c->arms; a++) {
+    for (uint32_t a = 0; a < HK_UCB_ARMS; a++) {
         if (c->barred[a]) {
             c->barred[a]--;
         } else if (c->level[a] && ++c->quiet[a] >= HK_CANARY_FORGET) {
