@@ -10,7 +10,6 @@
 #include "core/map.h"
 #include "os/report.h"
 
-#define TEXT_MAX   4096 /* a path */
 #define PREFIX     "HAKMEM_"
 #define PREFIX_LEN (sizeof PREFIX - 1)
 #define COMPLAINT  300
@@ -143,7 +142,7 @@ static bool parse_number(const struct hk_knob_row *row, const char *s, int64_t *
 static const char *keep(const char *text)
 {
     size_t bytes = strlen(text) + 1;
-    char *copy = bytes <= TEXT_MAX ? hk_meta_alloc(bytes) : NULL;
+    char *copy = bytes <= HK_TEXT_MAX ? hk_meta_alloc(bytes) : NULL;
     return copy ? memcpy(copy, text, bytes) : NULL;
 }
 
@@ -186,14 +185,32 @@ static void tell_range(struct hk_text *t, const struct hk_knob_row *row)
     whole ? hk_text_dec(t, (uint64_t)row->most) : text_ratio(t, row->most);
 }
 
+bool hk_knobs_set(const char *var, enum hk_source from, enum hk_knob *whose)
+{
+    const char *eq = strchr(var, '=');
+    size_t len = eq ? (size_t)(eq - var) : 0;
+    for (unsigned k = 0; k < HK_KNOBS; k++) {
+        const char *name = hk_knob_rows[k].name;
+        if (strlen(name) != len || memcmp(name, var, len) != 0) continue;
+        *whose = (enum hk_knob)k;
+        return set_knob(k, eq + 1, from);
+    }
+    *whose = HK_KNOBS;
+    return false;
+}
+
 /* path: NULL for the environment; row: whose value it is, NULL: nobody's. */
-static void complain(const char *what, const char *path, const char *var,
+static void complain(const char *what, const char *path, unsigned line, const char *var,
                      const struct hk_knob_row *row)
 {
-    char line[COMPLAINT];
-    struct hk_text t = {line, sizeof line - 1, 0};
-    if (path) hk_text_str(&t, path);
-    if (path) hk_text_str(&t, ": ");
+    char out[COMPLAINT];
+    struct hk_text t = {out, sizeof out - 1, 0};
+    if (path) {
+        hk_text_str(&t, path);
+        hk_text_str(&t, ":");
+        hk_text_dec(&t, line);
+        hk_text_str(&t, ": ");
+    }
     hk_text_str(&t, what);
     hk_text_str(&t, ": " PREFIX);
     hk_text_str(&t, var);
@@ -202,24 +219,21 @@ static void complain(const char *what, const char *path, const char *var,
         tell_range(&t, row);
         hk_text_str(&t, ")");
     }
-    line[t.len] = 0;
-    hk_warn(line, NULL, NULL);
+    out[t.len] = 0;
+    hk_warn(out, NULL, NULL);
 }
 
 /* One NAME=VALUE, what follows HAKMEM_; true if it is fine. */
-static bool read_one(const char *var, const char *path, enum hk_source from)
+static bool read_one(const char *var, const char *path, unsigned line, enum hk_source from)
 {
-    const char *eq = strchr(var, '=');
-    size_t len = eq ? (size_t)(eq - var) : 0;
-    for (unsigned k = 0; k < HK_KNOBS; k++) {
-        const char *name = hk_knob_rows[k].name;
-        if (strlen(name) != len || memcmp(name, var, len) != 0) continue;
-        if (set_knob(k, eq + 1, from)) return true;
-        complain(path ? "bad value, ignored" : "bad value, the default is used", path, var,
+    enum hk_knob k;
+    if (hk_knobs_set(var, from, &k)) return true;
+    if (k == HK_KNOBS)
+        complain(path ? "unknown setting, ignored" : "unknown variable, ignored", path, line, var,
+                 NULL);
+    else
+        complain(path ? "bad value, ignored" : "bad value, the default is used", path, line, var,
                  &hk_knob_rows[k]);
-        return false;
-    }
-    complain(path ? "unknown setting, ignored" : "unknown variable, ignored", path, var, NULL);
     return false;
 }
 
@@ -228,7 +242,7 @@ unsigned hk_knobs_read(char *const *env)
     unsigned wrong = 0;
     for (; env && *env; env++) {
         if (strncmp(*env, PREFIX, PREFIX_LEN) != 0 || !strchr(*env, '=')) continue;
-        wrong += !read_one(*env + PREFIX_LEN, NULL, HK_FROM_ENVIRONMENT);
+        wrong += !read_one(*env + PREFIX_LEN, NULL, 0, HK_FROM_ENVIRONMENT);
     }
     return wrong;
 }
@@ -250,16 +264,25 @@ static char *trim_line(char *s)
     return s;
 }
 
+char *hk_knobs_next(char **text, unsigned *line)
+{
+    while (*text) {
+        char *here = *text, *end = strchr(here, '\n');
+        if (end) *end++ = 0;
+        *text = end;
+        ++*line;
+        here = trim_line(here);
+        if (strncmp(here, PREFIX, PREFIX_LEN) == 0) here += PREFIX_LEN;
+        if (*here) return here;
+    }
+    return NULL;
+}
+
 unsigned hk_knobs_read_text(char *text, const char *path, enum hk_source from)
 {
-    unsigned wrong = 0;
-    for (char *line = text, *next; line; line = next) {
-        next = strchr(line, '\n');
-        if (next) *next++ = 0;
-        line = trim_line(line);
-        if (strncmp(line, PREFIX, PREFIX_LEN) == 0) line += PREFIX_LEN;
-        if (*line) wrong += !read_one(line, path, from);
-    }
+    unsigned wrong = 0, line = 0;
+    for (char *var; (var = hk_knobs_next(&text, &line)) != NULL;)
+        wrong += !read_one(var, path, line, from);
     return wrong;
 }
 

@@ -35,6 +35,8 @@ enum hk_mode {
 
 enum hk_source { HK_FROM_DEFAULT, HK_FROM_MODE, HK_FROM_SYSTEM, HK_FROM_FILE, HK_FROM_ENVIRONMENT };
 
+#define HK_TEXT_MAX 4096 /* bytes of a TEXT, with the 0: a path */
+
 /* Four numbers of thousandths, each below 32.768, in one. */
 #define HK_RATIOS(a, b, c, d)                                                                      \
     ((int64_t)(a) | (int64_t)(b) << 16 | (int64_t)(c) << 32 | (int64_t)(d) << 48)
@@ -70,6 +72,12 @@ unsigned hk_knobs_read(char *const *env);
  * follows # is skipped. path is for complaints.
  */
 unsigned hk_knobs_read_text(char *text, const char *path, enum hk_source from);
+
+/* The parts of both, for tools that tell by themselves what is wrong. */
+/* The next line that says something, what follows HAKMEM_ in it; NULL: no more. *line counts up. */
+char *hk_knobs_next(char **text, unsigned *line);
+/* One NAME=VALUE, what follows HAKMEM_; false: wrong, and *whose is HK_KNOBS if it is nobody's. */
+bool hk_knobs_set(const char *var, enum hk_source from, enum hk_knob *whose);
 
 /* As before the first was read; for tests, and tools that read more than once. */
 void hk_knobs_forget(void);

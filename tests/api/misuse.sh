@@ -85,11 +85,11 @@ same "a mode that is none" "$(said HAKMEM_MODE=fats)" \
 same "a word that is none" "$(said HAKMEM_THP=maybe)" "hakmem: bad value, the default is used: HAKMEM_THP=maybe (off auto on)"
 printf '# ours\nLOG = minimal\nFOO = 1\nTHP = never\n' > "$dir/conf"
 same "a file's wrong lines are told, its right ones count" "$(said HAKMEM_CONF="$dir/conf" | sed "s, [0-9.]*\, mode, VERSION\, mode,")" \
-    "hakmem: $dir/conf: unknown setting, ignored: HAKMEM_FOO=1
-hakmem: $dir/conf: bad value, ignored: HAKMEM_THP=never (off auto on)
+    "hakmem: $dir/conf:3: unknown setting, ignored: HAKMEM_FOO=1
+hakmem: $dir/conf:4: bad value, ignored: HAKMEM_THP=never (off auto on)
 hakmem: VERSION, mode balanced"
 same "the environment goes before a file" "$(said HAKMEM_LOG=off HAKMEM_CONF="$dir/conf" | tail -n 1)" \
-    "hakmem: $dir/conf: bad value, ignored: HAKMEM_THP=never (off auto on)"
+    "hakmem: $dir/conf:4: bad value, ignored: HAKMEM_THP=never (off auto on)"
 same "a file that is not there" "$(said HAKMEM_CONF="$dir/none")" "hakmem: cannot read HAKMEM_CONF=$dir/none"
 said HAKMEM_CONF="$dir/conf" HAKMEM_STRICT=1 > /dev/null
 same "HAKMEM_STRICT stops for a file too" $? 1

@@ -3,7 +3,7 @@
 # Why: documentation that is not compared drifts.
 . "${HK_SRC:?}/tests/house/tap.sh"
 knobs=$(sed -nE 's/^HK_KNOB\([a-z_]+, *"([A-Z_]+)".*/HAKMEM_\1/p' lib/core/knobs.def | sort)
-told=$(sed -nE 's/^\.It Ev (HAKMEM_[A-Z_]+).*/\1/p' man/hakmem.7 | sort)
+told=$(sed -nE 's/^\.It Ev (HAKMEM_[A-Z_]+)$/\1/p' man/hakmem.7 | sort)
 diff <(echo "$knobs") <(echo "$told") | check "hakmem(7) has every variable of knobs.def"
 declared=$(grep -hoE '\bhakmem_[a-z_]+\(' include/hakmem.h | tr -d '(' | sort -u)
 described=$(sed -nE 's/^\.Fn (hakmem_[a-z_]+) ?.*/\1/p' man/hakmem.3 | sort -u)
@@ -15,7 +15,7 @@ if command -v mandoc > /dev/null; then
     for page in man/*.[1-8]; do mandoc -Tlint -W warning "$page"; done | check "mandoc -Tlint"
 fi
 if command -v shellcheck > /dev/null; then
-    shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format .ci/run | check shellcheck
+    shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format build-aux/man-tables .ci/run | check shellcheck
     shellcheck -s bash -S warning -e SC1090,SC1091,SC2154 tests/*/*.sh | check "shellcheck of the tests"
 fi
 finish

@@ -173,6 +173,22 @@ static void files(void)
     HKTEST(hk_knobs_read_text(none, "d", HK_FROM_FILE) == 0);
 }
 
+/* What tools take a file apart with. */
+static void lines(void)
+{
+    char text[] = "\n# none\n HAKMEM_STATS = 1\n\nFOO=1", *rest = text;
+    unsigned line = 0;
+    enum hk_knob k;
+    const char *var = hk_knobs_next(&rest, &line);
+    hktest_ok(var && strcmp(var, "STATS=1") == 0 && line == 3, "the line that says something");
+    hktest_ok(hk_knobs_set(var, HK_FROM_FILE, &k) && k == HK_KNOB_stats, "is set");
+    var = hk_knobs_next(&rest, &line);
+    hktest_ok(var && line == 5 && !hk_knobs_set(var, HK_FROM_FILE, &k) && k == HK_KNOBS,
+              "a name that is nobody's");
+    hktest_ok(!hk_knobs_set("STATS=2", HK_FROM_FILE, &k) && k == HK_KNOB_stats, "a bad value");
+    hktest_ok(!hk_knobs_next(&rest, &line), "the end");
+}
+
 int main(void)
 {
     int keep = dup(2), null = open("/dev/null", O_WRONLY); /* the complaints are expected */
@@ -197,6 +213,8 @@ int main(void)
     modes();
     hk_knobs_forget();
     files();
+    hk_knobs_forget();
+    lines();
     HKTEST(set("FOO", "1") == 1);
     HKTEST(set("STATSX", "1") == 1);
     HKTEST(set("STAT", "1") == 1);

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: hakmem-config: how to build with the library, which modes and settings it has, what a
+ *   process would use, whether files of settings are right.
+ * Why: whoever sets something should see what comes of it without running a program.
+ */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool.h"
+
+static const char usage[] =
+    "usage: " TOOL " [--version] [--prefix] [--includedir] [--libdir]\n"
+    "                     [--cflags] [--libs [--static]]\n"
+    "       " TOOL " modes [--json]\n"
+    "       " TOOL " knobs [--json] [NAME...]\n"
+    "       " TOOL " explain [--json] [--conf FILE] [NAME=VALUE...]\n"
+    "       " TOOL " check FILE...\n"
+    "  --cflags, --libs  options to compile and link with; --static: with libhakmem.a\n"
+    "  modes             what each mode is for, and what it sets\n"
+    "  knobs             all settings, or those named in full\n"
+    "  explain           what a process that starts now would use, and where it comes from;\n"
+    "                    with FILE in place of /etc/hakmem.conf and NAME=VALUE in its environment\n"
+    "  check             whether files of settings are right\n"
+    "The status is 0 if all is well, 1 if a setting or a file is wrong, 2 if the arguments are.\n";
+
+enum { OPT_VALUE, OPT_CFLAGS, OPT_LIBS, OPT_STATIC, OPT_JSON, OPT_MDOC, OPT_CONF, OPT_HELP };
+static const struct option options[] = {
+    {"version", no_argument, NULL, OPT_VALUE},    {"prefix", no_argument, NULL, OPT_VALUE},
+    {"includedir", no_argument, NULL, OPT_VALUE}, {"libdir", no_argument, NULL, OPT_VALUE},
+    {"cflags", no_argument, NULL, OPT_CFLAGS},    {"libs", no_argument, NULL, OPT_LIBS},
+    {"static", no_argument, NULL, OPT_STATIC},    {"json", no_argument, NULL, OPT_JSON},
+    {"mdoc", no_argument, NULL, OPT_MDOC},        {"conf", required_argument, NULL, OPT_CONF},
+    {"help", no_argument, NULL, OPT_HELP},        {NULL, 0, NULL, 0},
+};
+
+static const struct command {
+    const char *name;
+    enum status (*run)(const struct request *r);
+    unsigned takes; /* a bit an option */
+} commands[] = {
+    {"modes", tool_modes, 1u << OPT_JSON | 1u << OPT_MDOC},
+    {"knobs", tool_knobs, 1u << OPT_JSON | 1u << OPT_MDOC},
+    {"explain", tool_explain, 1u << OPT_JSON | 1u << OPT_CONF},
+    {"check", tool_check, 0},
+};
+#define COMMANDS (sizeof commands / sizeof *commands)
+#define NO_COMMAND                                                                                 \
+    (1u << OPT_VALUE | 1u << OPT_CFLAGS | 1u << OPT_LIBS | 1u << OPT_STATIC | 1u << OPT_HELP)
+
+struct asked {
+    unsigned given;   /* a bit an option */
+    const char *conf; /* --conf's */
+    int *order;       /* places in options of what was given */
+    int count;
+};
+
+enum status complain(enum status s, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    fputs(TOOL ": ", stderr);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fputs(s == USAGE ? "\n" TOOL ": --help tells more\n" : "\n", stderr);
+    return s;
+}
+
+/* False: bad usage, told by getopt_long. */
+static bool read_options(struct asked *a, int argc, char **argv)
+{
+    a->order = grow(NULL, (size_t)argc * sizeof *a->order);
+    for (int o, i; (o = getopt_long(argc, argv, "", options, &i)) != -1;) {
+        if (o == '?') return false;
+        a->given |= 1u << o;
+        a->order[a->count++] = i;
+        if (o == OPT_CONF) a->conf = optarg;
+    }
+    return true;
+}
+
+/* The first option given that is not among those allowed; NULL: none. */
+static const char *stranger(const struct asked *a, unsigned allowed)
+{
+    for (int i = 0; i < a->count; i++) {
+        const struct option *o = &options[a->order[i]];
+        if (!(allowed & 1u << o->val)) return o->name;
+    }
+    return NULL;
+}
+
+static enum status config(const struct asked *a)
+{
+    bool cflags = a->given & 1u << OPT_CFLAGS, libs = a->given & 1u << OPT_LIBS;
+    bool with_static = a->given & 1u << OPT_STATIC;
+    const char *odd = stranger(a, NO_COMMAND);
+    if (odd) return complain(USAGE, "--%s needs a command", odd);
+    if (with_static && !libs) return complain(USAGE, "--static needs --libs");
+    for (int i = 0; i < a->count; i++) {
+        const char *value = flags_value(options[a->order[i]].name);
+        if (value) puts(value);
+    }
+    if (cflags || libs) flags_print(cflags, libs, with_static);
+    return GOOD;
+}
+
+static enum status unknown(const char *name)
+{
+    struct near n = {.given = name, .given_len = strlen(name)};
+    for (unsigned i = 0; i < COMMANDS; i++)
+        near_try(&n, commands[i].name, strlen(commands[i].name));
+    if (n.best) return complain(USAGE, "unknown command %s, did you mean %s?", name, n.best);
+    return complain(USAGE, "unknown command %s (there are modes, knobs, explain and check)", name);
+}
+
+static enum status command(const struct asked *a, char **args, int count)
+{
+    const struct command *c = commands;
+    while (c < commands + COMMANDS && strcmp(c->name, args[0]) != 0) c++;
+    if (c == commands + COMMANDS) return unknown(args[0]);
+    const char *odd = stranger(a, c->takes);
+    if (odd) return complain(USAGE, "%s does not take --%s", c->name, odd);
+    struct request r = {PLAIN, a->conf, args + 1, count - 1};
+    if (a->given & 1u << OPT_JSON) r.form = JSON;
+    if (a->given & 1u << OPT_MDOC) r.form = MDOC;
+    return c->run(&r);
+}
+
+int main(int argc, char **argv)
+{
+    struct asked a = {0};
+    enum status s;
+    if (!read_options(&a, argc, argv)) {
+        fputs(TOOL ": --help tells more\n", stderr);
+        s = USAGE;
+    } else if (a.given & 1u << OPT_HELP) {
+        fputs(usage, stdout);
+        s = GOOD;
+    } else if (optind < argc) {
+        s = command(&a, argv + optind, argc - optind);
+    } else if (a.given) {
+        s = config(&a);
+    } else {
+        fputs(usage, stderr);
+        s = USAGE;
+    }
+    free(a.order);
+    if (fflush(stdout) != 0 || ferror(stdout)) return complain(WRONG, "cannot write the output");
+    return s;
+}
