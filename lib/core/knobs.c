@@ -232,8 +232,7 @@ static bool read_one(const char *var, const char *path, unsigned line, enum hk_s
         complain(path ? "unknown setting, ignored" : "unknown variable, ignored", path, line, var,
                  NULL);
     else
-        complain(path ? "bad value, ignored" : "bad value, the default is used", path, line, var,
-                 &hk_knob_rows[k]);
+        complain("bad value, ignored", path, line, var, &hk_knob_rows[k]);
     return false;
 }
 

@@ -79,10 +79,10 @@ same "blocks of the C library's own malloc go back to it" $? 0
 said() { env "$@" LD_PRELOAD="$lib" "$dir/die" 2>&1; }
 same "a clean start says nothing" "$(said A=1)" ""
 same "unknown variable" "$(said HAKMEM_FOO=1)" "hakmem: unknown variable, ignored: HAKMEM_FOO=1"
-same "bad value" "$(said HAKMEM_STATS=2)" "hakmem: bad value, the default is used: HAKMEM_STATS=2 (0 or 1)"
+same "bad value" "$(said HAKMEM_STATS=2)" "hakmem: bad value, ignored: HAKMEM_STATS=2 (0 or 1)"
 same "a mode that is none" "$(said HAKMEM_MODE=fats)" \
-    "hakmem: bad value, the default is used: HAKMEM_MODE=fats (minimal fast balanced learning research)"
-same "a word that is none" "$(said HAKMEM_THP=maybe)" "hakmem: bad value, the default is used: HAKMEM_THP=maybe (off auto on)"
+    "hakmem: bad value, ignored: HAKMEM_MODE=fats (minimal fast balanced learning research)"
+same "a word that is none" "$(said HAKMEM_THP=maybe)" "hakmem: bad value, ignored: HAKMEM_THP=maybe (off auto on)"
 printf '# ours\nLOG = minimal\nFOO = 1\nTHP = never\n' > "$dir/conf"
 same "a file's wrong lines are told, its right ones count" "$(said HAKMEM_CONF="$dir/conf" | sed "s, [0-9.]*\, mode, VERSION\, mode,")" \
     "hakmem: $dir/conf:3: unknown setting, ignored: HAKMEM_FOO=1
