@@ -77,7 +77,8 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     if (HK_UNLIKELY(hk_policy_now().learn) && h) hk_learn_request(h);
     if (HK_LIKELY(h != NULL && n < HK_CHUNK_BYTES)) {
         hk_front_pace(h);
-        struct hk_unit *u = align <= HK_UNIT_BYTES ? hk_runs_reuse(h, hk_bytes_to_units(n)) : NULL;
+        struct hk_unit *u =
+            align <= HK_UNIT_BYTES ? hk_runs_reuse(h, hk_bytes_to_units(n ? n : 1)) : NULL;
         if (u) return hk_large_revive(&h->large, u, n, zero);
     } else {
         hk_front_tick();

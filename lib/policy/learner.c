@@ -215,6 +215,16 @@ static void obey(struct hk_learner *l, enum hk_life_order order, uint64_t cost, 
     l->decision[(l->decisions - 1) % HK_LEARN_DECISIONS].order = (uint8_t)order;
 }
 
+/* Whether another action than the one in force is rated better, for some band. */
+static bool unfit(const struct hk_learner *l)
+{
+    for (unsigned b = 0; b < HK_LEARN_BANDS && l->config.elo == HK_ELO_LEARN; b++) {
+        unsigned is = hk_policy_action(l->now, (enum hk_band)(b + 1));
+        if (best_action(l, b, is) != is) return true;
+    }
+    return false;
+}
+
 bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
 {
     struct hk_snapshot was = l->now;
@@ -233,7 +243,7 @@ bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
         put_caps(l, &l->now);
         put_caps(l, &l->learned);
     }
-    struct hk_life_window lw = {cost_of(w), w->requests, {0}, changed};
+    struct hk_life_window lw = {cost_of(w), w->requests, {0}, changed, unfit(l)};
     memcpy(lw.sizes, w->asked, sizeof w->asked);
     lw.sizes[HK_RUN_CLASSES] = w->big;
     if (w->requests) {

@@ -12,7 +12,8 @@ static void enter(struct hk_lifecycle *l, enum hk_life_state state)
     l->state = (uint8_t)state;
     l->windows = l->same = 0;
     l->requests = 0;
-    l->drifting = 0;
+    l->drifting = l->unfit = 0;
+    l->known = false;
     memset(&l->sum, 0, sizeof l->sum);
     if (state == HK_LIFE_STATE_LEARN) l->touched = false;
 }
@@ -111,12 +112,19 @@ static enum hk_life_order judge(struct hk_lifecycle *l, const struct hk_life_loa
     return worse ? HK_LIFE_REVERT : HK_LIFE_KEEP;
 }
 
-static enum hk_life_order watch(struct hk_lifecycle *l, const struct hk_life_load *load)
+static enum hk_life_order watch(struct hk_lifecycle *l, const struct hk_life_load *load, bool unfit)
 {
     if (l->mode == HK_LIFE_MODE_FROZEN) return HK_LIFE_NONE; /* nothing to compare with */
-    bool drifts = above(load->cost, l->frozen.cost, HK_LIFE_DRIFT_COST) ||
-                  above(l->frozen.cost, load->cost, HK_LIFE_DRIFT_COST) ||
-                  hk_lifecycle_distance(load->mix, l->frozen.mix) > HK_LIFE_DRIFT_MIX;
+    sum_up(&l->sum, load);
+    l->unfit = (uint8_t)(l->unfit + unfit);
+    if (l->windows % HK_LIFE_BLOCK) return HK_LIFE_NONE;
+    struct hk_life_load block = mean(&l->sum, HK_LIFE_BLOCK);
+    bool worse = 2 * l->unfit > HK_LIFE_BLOCK;
+    memset(&l->sum, 0, sizeof l->sum);
+    l->unfit = 0;
+    if (!l->known) l->frozen = block;
+    bool drifts = worse || hk_lifecycle_distance(block.mix, l->frozen.mix) > HK_LIFE_DRIFT_MIX;
+    l->known = true;
     l->drifting = (uint8_t)(drifts ? l->drifting + 1 : 0);
     if (l->drifting < HK_LIFE_DRIFT) return HK_LIFE_NONE;
     enter(l, HK_LIFE_STATE_LEARN);
@@ -128,7 +136,7 @@ enum hk_life_order hk_lifecycle_window(struct hk_lifecycle *l, const struct hk_l
 {
     if (l->state == HK_LIFE_STATE_OFF || w->requests < HK_LIFE_REQUESTS) return HK_LIFE_NONE;
     struct hk_life_load load = load_of(w);
-    if (l->windows < UINT32_MAX) l->windows++;
+    l->windows++; /* it wraps at a multiple of a block */
     l->requests = hk_sat_add(l->requests, w->requests);
     switch (l->state) {
     case HK_LIFE_STATE_LEARN:
@@ -136,6 +144,6 @@ enum hk_life_order hk_lifecycle_window(struct hk_lifecycle *l, const struct hk_l
     case HK_LIFE_STATE_CANARY:
         return judge(l, &load);
     default:
-        return watch(l, &load);
+        return watch(l, &load, w->unfit);
     }
 }

@@ -4,7 +4,7 @@
  * Why: learning costs, and changes what a program has come to rely on; so it ends, what it found is
  *   compared with what was before, and it begins again only when the load has become another one.
  * Invariants: I1 windows with few requests change nothing. I2 between two starts of LEARN are at
- *   least HK_LIFE_ROUND windows (12, of LEARN and CANARY; 15 where FROZEN lies between). I3 what is
+ *   least HK_LIFE_ROUND windows (12, of LEARN and CANARY; 24 where FROZEN lies between). I3 what is
  *   on trial is judged after 4 windows; worse by more than 2 %, it is reverted and that is counted.
  *   I4 in the modes off and frozen nothing ever changes.
  *
@@ -25,13 +25,16 @@
 #define HK_LIFE_SAME     8u    /* it ends after so many without a change of decisions, */
 #define HK_LIFE_ENOUGH   2048u /* or so many requests in LEARN */
 #define HK_LIFE_CANARY   4u    /* windows of trial */
-#define HK_LIFE_DRIFT    3u    /* windows in a row that differ from those of freezing */
-#define HK_LIFE_ROUND    (HK_LIFE_BEFORE + HK_LIFE_LEAST + HK_LIFE_CANARY)
+#define HK_LIFE_BLOCK                                                                              \
+    4u                   /* windows whose mean is compared, once FROZEN, with the first such mean  \
+                          */
+#define HK_LIFE_DRIFT 2u /* blocks in a row that differ from that one */
+#define HK_LIFE_ROUND (HK_LIFE_BEFORE + HK_LIFE_LEAST + HK_LIFE_CANARY)
 /* Part of the cost before by which a trial may be worse; and a nanosecond. */
 #define HK_LIFE_MARGIN HK_Q16_PCT(2)
-/* Drift: cost per request 1.5 times as much or as little, */
-#define HK_LIFE_DRIFT_COST HK_Q16_PCT(50)
-/* or a quarter of the requests of another size: L1 distance of 0.5. */
+/* Drift: a quarter of the requests of another size, L1 distance of 0.5; or most of a block's
+ * windows say that other decisions would do better. Not another cost: a load of bursts and rests
+ * has many. */
 #define HK_LIFE_DRIFT_MIX (HK_Q16_ONE / 2)
 /* Costs per request are held to this, in Q16. */
 #define HK_LIFE_COST_MOST ((hk_q16)1 << 56)
@@ -56,6 +59,7 @@ struct hk_life_window {
     uint64_t cost_ns, requests;
     uint64_t sizes[HK_LIFE_SIZES]; /* requests by size */
     bool changed;                  /* a decision changed in this window */
+    bool unfit;                    /* other decisions than those in force would do better */
 };
 
 /* What a load looks like: the mean of windows. */
@@ -66,7 +70,9 @@ struct hk_life_load {
 
 struct hk_lifecycle {
     uint8_t mode, state; /* enum hk_life_mode, hk_life_state */
-    uint8_t drifting;    /* windows in a row */
+    uint8_t drifting;    /* blocks in a row */
+    uint8_t unfit;       /* windows of this block */
+    bool known;          /* frozen has the load since freezing */
     bool touched;        /* a decision changed in this LEARN */
     uint32_t windows;    /* with requests, in this state */
     uint32_t same;       /* windows in a row without a change */

@@ -422,7 +422,7 @@ static void fuzz_lifecycle(struct world *w)
         hk_lifecycle_init(l, (enum hk_life_mode)(x >> 20 & 7));
         w->since = HK_LIFE_ROUND;
     }
-    struct hk_life_window v = {.changed = x & 1};
+    struct hk_life_window v = {.changed = x & 1, .unfit = x >> 4 & 1};
     v.cost_ns = wild(&w->r);
     v.requests = wild(&w->r);
     if (x & 2) {
@@ -435,7 +435,9 @@ static void fuzz_lifecycle(struct world *w)
     enum hk_life_order order = hk_lifecycle_window(l, &v);
     w->since += v.requests >= HK_LIFE_REQUESTS;
     if (l->state == HK_LIFE_STATE_LEARN && was != HK_LIFE_STATE_LEARN) {
-        expect(w, w->since >= HK_LIFE_ROUND + (was == HK_LIFE_STATE_FROZEN ? HK_LIFE_DRIFT : 0),
+        expect(w,
+               w->since >= HK_LIFE_ROUND +
+                               (was == HK_LIFE_STATE_FROZEN ? HK_LIFE_BLOCK * HK_LIFE_DRIFT : 0),
                "how often it learns");
         w->since = 0;
     }
