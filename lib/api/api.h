@@ -31,9 +31,8 @@ HK_INLINE void *hk_or_enomem(void *p)
 
 /* The constructor. malloc.c refers to it, so that a static link pulls it in. */
 void hk_boot(void);
-/* The settings: at the start, from the environment; at each thread's first malloc, from files. */
+/* The settings, at the start: from the environment. Those in files come with the first malloc. */
 void hk_settings_start(void);
-void hk_settings_late(void);
 /* Start the thread that looks after idle memory; if it is refused, there is none. */
 void hk_background_start(void);
 /* A block at a multiple of align, a power of two; NULL with ENOMEM. */

@@ -52,8 +52,6 @@ void hk_thread_born(struct hk_thread *t)
 {
     uint32_t state = atomic_load_explicit(&key_state, memory_order_acquire);
     if (HK_UNLIKELY(state < KEY_MADE)) state = make_key();
-    hk_settings_late();
-    if (!t->heap) return;
     /* A key below 32 costs no allocation; another one comes back to us, who have a heap by now. */
     int saved = errno;
     bool done = state == KEY_MADE && pthread_setspecific(thread_key, t) == 0;

@@ -38,6 +38,8 @@ void hk_heap_park(struct hk_thread *t);
 /* Called when a thread has got its heap, to arrange for hk_heap_park at its end; api/ defines it.
  */
 void hk_thread_born(struct hk_thread *t);
+/* Called at each attempt to get one: the first malloc reads the files of settings; the same. */
+void hk_settings_late(void);
 /* A slab with room of class c out of a parked heap, moved to h. */
 bool hk_heap_steal(struct hk_heap *h, unsigned c);
 /* First heap of all; follow next_all. */

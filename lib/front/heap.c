@@ -131,6 +131,7 @@ void hk_heap_set_own(bool on)
 
 bool hk_heap_attach(struct hk_thread *t)
 {
+    hk_settings_late();
     if (t->ended || atomic_load_explicit(&nobody_owns, memory_order_relaxed)) return false;
     hk_lock_acquire(&heaps_lock);
     struct hk_heap *h = adopt();
@@ -150,7 +151,7 @@ bool hk_heap_attach(struct hk_thread *t)
     h->settled = 0;
     hk_thread_born(t);
     hk_front_tick(); /* short lives have few slow paths: their births are what paces purges */
-    return t->heap != NULL; /* the settings, read now, may be against it */
+    return true;
 }
 
 /* The blocks of one bin are all of one slab. */
@@ -265,13 +266,23 @@ static struct hk_heap *guest_heap(void)
     return h;
 }
 
+static bool is_guest(const struct hk_heap *h)
+{
+    return h == atomic_load_explicit(&guest, memory_order_relaxed);
+}
+
 static struct hk_heap *enter_guest(void)
 {
-    struct hk_heap *h = guest_heap();
-    if (!h) return NULL;
-    hk_lock_acquire(&guest_lock);
-    for (int i = 0; !hk_heap_seize(h); i++) /* a sender drains it for a moment, or it is purged */
-        i < GUEST_YIELDS ? hk_sys_yield() : hk_sys_pause();
+    struct hk_heap *h;
+    for (;; hk_lock_release(&guest_lock)) {
+        h = guest_heap();
+        if (!h) return NULL;
+        hk_lock_acquire(&guest_lock);
+        /* A sender drains it for a moment, or it is purged. */
+        for (int i = 0; is_guest(h) && !hk_heap_seize(h); i++)
+            i < GUEST_YIELDS ? hk_sys_yield() : hk_sys_pause();
+        if (is_guest(h)) break; /* else a signal handler forked, and this child wrote it off */
+    }
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->settled = 0;
     h->thread = guest_thread;

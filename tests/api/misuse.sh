@@ -76,7 +76,7 @@ C
 LD_PRELOAD=$lib "$dir/foreign"
 same "blocks of the C library's own malloc go back to it" $? 0
 
-said() { env "$@" LD_PRELOAD="$lib" "$dir/die" 2>&1; }
+said() { env -u HAKMEM_MODE -u HAKMEM_LOG "$@" LD_PRELOAD="$lib" "$dir/die" 2>&1; }
 same "a clean start says nothing" "$(said A=1)" ""
 same "unknown variable" "$(said HAKMEM_FOO=1)" "hakmem: unknown variable, ignored: HAKMEM_FOO=1"
 same "bad value" "$(said HAKMEM_STATS=2)" "hakmem: bad value, ignored: HAKMEM_STATS=2 (0 or 1)"

@@ -170,6 +170,7 @@ int main(int argc, char **argv)
         return hktest_done();
     }
     unsetenv("HAKMEM_MODE");
+    unsetenv("HAKMEM_LOG");
     for (unsigned m = 0; m < MODES; m++) walk(m);
     return hktest_done();
 }

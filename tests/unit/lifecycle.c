@@ -21,7 +21,7 @@ static enum hk_life_order life_run(struct hk_lifecycle *l, uint32_t windows, uin
     return order;
 }
 
-static void lifecycle(void)
+static void once(void)
 {
     struct hk_lifecycle l;
     hk_lifecycle_init(&l, HK_LIFE_MODE_ONCE);
@@ -63,6 +63,11 @@ static void lifecycle(void)
     hktest_ok(life_run(&l, 7, 1000, 100, 5, false) == HK_LIFE_NONE &&
                   life_run(&l, 1, 1000, 100, 5, false) == HK_LIFE_RELEARN,
               "two blocks are");
+}
+
+static void modes(void)
+{
+    struct hk_lifecycle l;
     hk_lifecycle_init(&l, HK_LIFE_MODE_ONCE);
     hktest_ok(life_run(&l, 12, 1000, 100, 1, false) == HK_LIFE_TRY &&
                   life_run(&l, 4, 2000, 100, 1, false) == HK_LIFE_KEEP && l.reverted == 0,
@@ -88,6 +93,7 @@ static void lifecycle(void)
 
 int main(void)
 {
-    lifecycle();
+    once();
+    modes();
     return hktest_done();
 }
