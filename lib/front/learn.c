@@ -138,7 +138,8 @@ static void close_window(struct hk_learner *l, uint64_t now)
 
 bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms)
 {
-    struct hk_learner *l = hk_meta_alloc(sizeof *l);
+    /* The window first: it comes with room for records. */
+    struct hk_learner *l = hk_map_init() ? hk_meta_alloc(sizeof *l) : NULL;
     if (!l) return false;
     hk_learner_init(l, config);
     window_most = window_ms;
