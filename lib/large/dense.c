@@ -10,6 +10,7 @@
 #include "large/dense.h"
 
 #include "core/huge.h"
+#include "large/touch.h"
 #include "os/lock.h"
 #include "os/sys.h"
 
@@ -54,6 +55,13 @@ static void begin(struct watch *w, size_t bytes)
     *w = (struct watch){bytes, hk_sys_thread_faults(), hk_lock_me()};
 }
 
+/* Where huge pages do not pay, one in some is given all the same, to see whether they do again. */
+static bool affordable(void)
+{
+    static uint32_t refused; /* D1 */
+    return hk_touch_huge_pays() || ++refused % HK_HUGE_TRIAL == 0;
+}
+
 void hk_dense_big(void *p, size_t bytes, bool clean)
 {
     struct hk_density *d = &big[hk_policy_huge_band(bytes)];
@@ -63,10 +71,12 @@ void hk_dense_big(void *p, size_t bytes, bool clean)
         return;
     }
     look_at(&last_big, &big[hk_policy_huge_band(last_big.bytes)], HK_HUGE_FILLED);
-    bool want = hk_policy_huge_next(d);
+    bool filled = d->score > 0, want = hk_policy_huge_next(d) && affordable();
     if (!want && clean) begin(&last_big, bytes);
     atomic_flag_clear_explicit(&looking, memory_order_release);
     hk_huge_advise(p, bytes >> HK_UNIT_SHIFT, want ? HK_HUGE_BIG : HK_HUGE_NO);
+    if (clean && want && hk_huge_is(p)) hk_touch_huge(p);
+    if (clean && filled && !want) hk_touch_small(p);
 }
 
 void hk_dense_chunk(void *p, size_t units)

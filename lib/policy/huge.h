@@ -46,6 +46,15 @@ HK_INLINE unsigned hk_policy_huge_band(size_t n)
     return b < HK_HUGE_BANDS ? b : HK_HUGE_BANDS - 1;
 }
 /*
+ * Whether huge pages pay, by what a KiB costs in small and in huge ones, ns; 0: not known. Small
+ * pages have more than faults against them: the processor's tables of 4 KiB each.
+ */
+HK_INLINE bool hk_policy_huge_pays(uint32_t small, uint32_t huge)
+{
+    return !small || !huge || huge <= small + small / 4;
+}
+
+/*
  * A block of so many pages was handed out, and so many page faults came until the next one; least:
  * sixteenths for it to count as filled.
  */

@@ -12,7 +12,10 @@
 #include "hktest.h"
 #include "large/large.h"
 #include "large/mapped.h"
+#include "large/touch.h"
+#include "os/sys.h"
 #include "policy/policy.h"
+#include "policy/snapshot.h"
 #include "slab/heap.h"
 
 static bool aligned_ones(void)
@@ -152,6 +155,48 @@ static void held_runs(void)
     hktest_ok(h->runs == 0 && hk_pool_used_units() == before, "what was not goes");
 }
 
+/* First touches are timed and change nothing; small pages are not taken for a huge one. */
+static void touches(void)
+{
+    size_t bytes = 2 * HK_CHUNK_BYTES;
+    char *p = hk_sys_map(NULL, bytes);
+    bool zero = p != NULL;
+    if (!p) return;
+    hk_sys_nohuge(p, bytes);
+    char *chunk = (char *)hk_align_up((uintptr_t)p, HK_CHUNK_BYTES);
+    hk_touch_huge(chunk);
+    hk_touch_small(chunk + 64 * HK_KIB);
+    for (size_t i = 0; i < bytes; i++) zero &= p[i] == 0;
+    hktest_ok(zero && hk_touch_price() > 0, "a first touch costs %u ns a KiB", hk_touch_price());
+    hktest_ok(hk_touch_huge_pays(), "of huge pages nothing is known");
+    hk_sys_unmap(p, bytes);
+}
+
+/* A run that is longer than asked for: whole, zeroed on demand, and given back whole. */
+static void rounded_runs(void)
+{
+    struct hk_snapshot s = hk_policy_balanced();
+    s.wmax_mid = s.wmax_large = 4;
+    hk_policy_publish(s);
+    char *p = hakmem_malloc(8 * HK_UNIT_BYTES);
+    memset(p, 1, 8 * HK_UNIT_BYTES);
+    hakmem_free(p);
+    size_t n = 5 * HK_UNIT_BYTES + 100, used = hk_pool_used_units();
+    char *q = hakmem_calloc(1, n);
+    bool zero = true;
+    for (size_t i = 0; i < n; i++) zero &= q[i] == 0;
+    hktest_ok(q == p && zero && hakmem_usable_size(q) >= n && hk_pool_used_units() == used,
+              "a longer run serves, and is zero as far as asked for");
+    q = hakmem_realloc(q, 6 * HK_UNIT_BYTES);
+    hktest_ok(q == p && hk_unit_of(q)->run_units == 6, "what is too much goes back");
+    hakmem_free(q);
+    p = hakmem_malloc(2 * HK_UNIT_BYTES);
+    hktest_ok(p != q, "twice as long is the most");
+    hakmem_free(p);
+    hk_policy_publish(hk_policy_balanced());
+    hk_front_check();
+}
+
 int main(void)
 {
     hktest_ok(aligned_ones(), "alignments from 64 KiB to 64 MiB");
@@ -160,6 +205,8 @@ int main(void)
     hktest_ok(last_block(), "the heap's last block grows where it stands");
     hktest_ok(vectors(), "vectors keep their bytes wherever they grow");
     held_runs();
+    touches();
+    rounded_runs();
     char *p = hakmem_malloc(100000);
     struct hk_unit *u = hk_unit_of(p);
     hktest_ok(hk_large_resize(&hk_thread.heap->large, u, p, 120000) && hk_large_bytes(u) >= 120000,

@@ -112,6 +112,9 @@ static void density(void)
     hk_policy_huge_seen(&d, 0, 1024, HK_HUGE_FILLED);
     hk_policy_huge_seen(&d, 5000, 1024, HK_HUGE_FILLED);
     hktest_ok(!hk_policy_huge_next(&d), "two that were not filled, or not alone, end it");
+    hktest_ok(hk_policy_huge_pays(0, 9) && hk_policy_huge_pays(9, 0) &&
+                  hk_policy_huge_pays(100, 125) && !hk_policy_huge_pays(100, 126),
+              "they pay until they are known to cost a quarter more");
     hktest_ok(hk_policy_huge_band(HK_HUGE_LEAST) == 0 &&
                   hk_policy_huge_band(2 * HK_HUGE_LEAST - 1) == 0 &&
                   hk_policy_huge_band(2 * HK_HUGE_LEAST) == 1 &&
