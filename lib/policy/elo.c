@@ -126,14 +126,3 @@ uint32_t hk_elo_best(const struct hk_elo *e, uint32_t band, uint32_t current, ui
     if (current >= HK_ACTIONS) return best;
     return (int64_t)r[best] - r[current] > (int64_t)margin ? best : current;
 }
-
-void hk_elo_fade(struct hk_elo *e)
-{
-    for (uint32_t band = 0; band < HK_ELO_BANDS; band++) {
-        for (uint32_t a = 0; a < HK_ACTIONS; a++) {
-            int32_t r = bounded(e->rating[band][a]);
-            e->rating[band][a] = HK_ELO_START + (r - HK_ELO_START) / 2;
-            e->played[band][a] /= 2;
-        }
-    }
-}

@@ -53,7 +53,5 @@ uint32_t hk_elo_pick(const struct hk_elo *e, uint32_t band, uint32_t temperature
 /* The top one (of equals the first); but the current one, if there is such, unless beaten by more
  * than margin thousandths of points. */
 uint32_t hk_elo_best(const struct hk_elo *e, uint32_t band, uint32_t current, uint32_t margin);
-/* Half of what was learnt is forgotten: ratings go half way to the start, K rises again. */
-void hk_elo_fade(struct hk_elo *e);
 
 #endif

@@ -9,7 +9,6 @@
 #include "policy/fixed.h"
 #include "policy/idle.h"
 #include "policy/p2.h"
-#include "policy/sizes.h"
 #include "policy/ucb.h"
 
 static uint64_t apart(uint64_t a, uint64_t b)
@@ -229,9 +228,6 @@ static void elo_matches(void)
     int32_t gap = e.rating[2][0] - e.rating[2][1];
     hktest_ok(e.rating[2][0] <= HK_ELO_MOST && e.rating[2][3] >= HK_ELO_LEAST && gap > 200 * p,
               "ratings stay in their bounds");
-    hk_elo_fade(&e);
-    hktest_ok(e.rating[2][0] - e.rating[2][1] < gap && hk_elo_k(e.played[2][0]) == 20 * p,
-              "fading brings them nearer, and K up");
 }
 
 static void elo_choice(void)
@@ -375,46 +371,6 @@ static void p2(void)
     hktest_ok(hk_p2_value(&p) == HK_P2_MOST && p.at[4] < HK_P2_COUNT, "old values fade");
 }
 
-static void sizes(void)
-{
-    struct hk_sizes h = {{0}, {0}};
-    size_t out[2] = {0, 0}, k = HK_KIB;
-    hk_sizes_seen(&h, 68 * k - 100, 50);
-    hktest_ok(!hk_sizes_choose(&h, out) && out[0] == 0, "a few requests tell nothing");
-    hk_sizes_seen(&h, 64 * k, 100);
-    hk_sizes_seen(&h, 32 * k, 1000);
-    hk_sizes_seen(&h, 256 * k + 1, 1000);
-    hk_sizes_seen(&h, 250 * k, 40);
-    hktest_ok(hk_sizes_choose(&h, out) && out[0] == 68 * k && out[1] == 0,
-              "one size that wastes, none that does not");
-    hktest_ok(!hk_sizes_choose(&h, out), "and again the same");
-    hk_sizes_seen(&h, 130 * k, 60);
-    hktest_ok(hk_sizes_choose(&h, out) && out[0] == 68 * k && out[1] == 130 * k, "two, ascending");
-    /* 50 × 60 KiB and 60 × 62 KiB; now 77 × 56 KiB, 1.43 times as much as the worse. */
-    hk_sizes_seen(&h, 200 * k, 77);
-    hktest_ok(!hk_sizes_choose(&h, out), "a little better is no reason to change");
-    hk_sizes_seen(&h, 200 * k, 5);
-    hktest_ok(hk_sizes_choose(&h, out) && out[0] == 130 * k && out[1] == 200 * k,
-              "1.5 times as much is");
-    hk_sizes_seen(&h, 64 * k, 650);
-    hktest_ok(!hk_sizes_choose(&h, out), "a chosen size may have less than an eighth");
-    hk_sizes_seen(&h, 64 * k, 60);
-    hktest_ok(hk_sizes_choose(&h, out) && out[0] == 200 * k && out[1] == 0,
-              "but not less than 6 %%");
-    hk_sizes_seen(&h, 200 * k + 1, 1);
-    size_t same[2] = {200 * k, 200 * k}, odd[2] = {SIZE_MAX, 70001};
-    hktest_ok(hk_sizes_choose(&h, same) && same[0] == 200 * k && same[1] == 0, "one once");
-    hk_sizes_fade(&h);
-    hktest_ok(h.count[(200 - 32) / 4 - 1] == 41 && h.largest[(200 - 32) / 4] == 0, "counts fade");
-    struct hk_sizes none = {{0}, {0}};
-    hktest_ok(hk_sizes_choose(&none, odd) && odd[0] == 0 && odd[1] == 0, "what is no size is none");
-    hk_sizes_seen(&none, 67 * k, UINT64_MAX);
-    hktest_ok(hk_sizes_choose(&none, odd) && odd[0] == 67 * k, "counts saturate");
-    hk_sizes_seen(&none, 67 * k + 300, 1);
-    hktest_ok(hk_sizes_choose(&none, odd) && odd[0] == 67 * k + 512,
-              "a class grows, in steps of 256");
-}
-
 int main(void)
 {
     fixed();
@@ -425,6 +381,5 @@ int main(void)
     idle();
     caps_budget();
     p2();
-    sizes();
     return hktest_done();
 }

@@ -14,7 +14,6 @@
 #include "policy/idle.h"
 #include "policy/lifecycle.h"
 #include "policy/p2.h"
-#include "policy/sizes.h"
 #include "policy/ucb.h"
 
 #define ROUNDS 1000000u
@@ -202,8 +201,6 @@ struct world {
     uint64_t changes[HK_CAPS_CLASSES]; /* since the last forgetting */
     struct hk_p2 p2;
     uint64_t least, most;
-    struct hk_sizes sizes;
-    size_t chosen[HK_SIZES_CHOSEN];
     struct hk_lifecycle life;
     uint32_t since; /* LEARN began, windows that count */
     uint32_t orders[HK_LIFE_RELEARN + 1];
@@ -289,7 +286,6 @@ static void fuzz_elo(struct world *w)
         expect(w, apart((uint64_t)e->rating[held][a], (uint64_t)was.rating[held][a]) <= 96000,
                "steps of ratings");
     hk_elo_match(e, band, x >> 8 & 7, x >> 12 & 7, (hk_q16)wild(&w->r));
-    if (x % 1000 == 0) hk_elo_fade(e);
     uint32_t pick = hk_elo_pick(e, band, (uint32_t)wild(&w->r), &w->r);
     uint32_t best = hk_elo_best(e, band, x >> 16 & 7, (uint32_t)wild(&w->r));
     expect(w, pick < HK_ACTIONS && best < HK_ACTIONS, "actions");
@@ -392,28 +388,6 @@ static void fuzz_p2(struct world *w)
     note(w, q);
 }
 
-static bool fits(size_t size)
-{
-    return size == 0 || (size > 32 * HK_KIB && size < 256 * HK_KIB && size % 256 == 0);
-}
-
-static void fuzz_sizes(struct world *w)
-{
-    uint64_t x = hk_random_next(&w->r);
-    size_t *s = w->chosen;
-    if (x % 100 == 0) hk_sizes_fade(&w->sizes);
-    if (x % 30000 == 0) memset(&w->sizes, 0, sizeof w->sizes);
-    size_t n = x & 1 ? 32 * HK_KIB + (x >> 20) % (225 * HK_KIB) : wild(&w->r);
-    hk_sizes_seen(&w->sizes, n, wild(&w->r) >> (x >> 4 & 63));
-    if (x & 64) s[x >> 7 & 1] = x & 256 ? s[x >> 9 & 1] : wild(&w->r);
-    hk_sizes_choose(&w->sizes, s);
-    expect(w, fits(s[0]) && fits(s[1]), "chosen sizes");
-    expect(w, s[1] == 0 || (s[0] != 0 && s[0] < s[1]), "ascending");
-    if (x >> 60 == 0) expect(w, !hk_sizes_choose(&w->sizes, s), "the same again");
-    note(w, s[0]);
-    note(w, s[1]);
-}
-
 static void fuzz_lifecycle(struct world *w)
 {
     struct hk_lifecycle *l = &w->life;
@@ -469,7 +443,6 @@ static uint64_t run(uint64_t seed)
             fuzz_idle(w);
             fuzz_caps(w);
             fuzz_p2(w);
-            fuzz_sizes(w);
             fuzz_lifecycle(w);
             w->round++;
         }
