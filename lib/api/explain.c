@@ -129,6 +129,27 @@ static void decisions(struct hk_emit *e, const struct hk_learner *l)
     hk_emit_close(e, ']');
 }
 
+/* Ratings in the order of `ratings`, caps in that of `caps`. */
+static void history(struct hk_emit *e, const struct hk_learner *l)
+{
+    hk_emit_open(e, "history", '[');
+    for (uint32_t i = 0; i < l->history.points; i++) {
+        const struct hk_learn_point *p = &l->history.point[i];
+        hk_emit_open(e, NULL, '{');
+        hk_emit_number(e, "window", (i + 1) * l->history.every);
+        hk_emit_open(e, "ratings", '[');
+        for (unsigned b = 0; b < HK_LEARN_BANDS; b++) {
+            for (unsigned a = 0; a < HK_ACTIONS; a++) hk_emit_number(e, NULL, p->rating[b][a]);
+        }
+        hk_emit_close(e, ']');
+        hk_emit_open(e, "caps", '[');
+        for (unsigned c = 0; c < HK_RUN_CLASSES; c++) hk_emit_number(e, NULL, p->cap[c]);
+        hk_emit_close(e, ']');
+        hk_emit_close(e, '}');
+    }
+    hk_emit_close(e, ']');
+}
+
 static void life(struct hk_emit *e, const struct hk_learner *l)
 {
     hk_emit_word(e, "state", state_name[l->life.state]);
@@ -155,6 +176,7 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
         arms(&e, l);
         caps(&e, l);
         decisions(&e, l);
+        history(&e, l);
         hk_learn_let_go();
     } else {
         hk_emit_word(&e, "state", "off");

@@ -24,6 +24,7 @@ void hk_learner_init(struct hk_learner *l, const struct hk_learn_config *config)
     l->config = *config;
     l->now = l->learned = l->before = config->start;
     l->random.state = config->seed;
+    l->history.every = HK_LEARN_EVERY;
     hk_lifecycle_init(&l->life, config->life);
     hk_elo_init(&l->elo);
     hk_p2_init(&l->median, 500);
@@ -225,6 +226,26 @@ static bool unfit(const struct hk_learner *l)
     return false;
 }
 
+/* A point of the history; when there is no place, every second one goes. */
+static void remember(struct hk_learner *l)
+{
+    struct hk_learn_history *h = &l->history;
+    if (l->windows % h->every) return;
+    if (h->points == HK_LEARN_POINTS) {
+        h->points /= 2;
+        h->every *= 2;
+        for (uint32_t p = 0; p < h->points; p++) h->point[p] = h->point[2 * p + 1];
+        if (l->windows % h->every) return;
+    }
+    struct hk_learn_point *p = &h->point[h->points++];
+    for (unsigned b = 0; b < HK_LEARN_BANDS; b++) {
+        for (unsigned a = 0; a < HK_ACTIONS; a++)
+            p->rating[b][a] = (uint16_t)(l->elo.rating[b][a] / HK_ELO_POINT);
+    }
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++)
+        p->cap[c] = (uint8_t)l->caps[c / HK_RUN_MID_CLASSES].of[c % HK_RUN_MID_CLASSES].cap;
+}
+
 bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
 {
     struct hk_snapshot was = l->now;
@@ -232,6 +253,7 @@ bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
     l->windows++;
     l->requests = hk_sat_add(l->requests, w->requests);
     for (unsigned b = 0; b < HK_LEARN_BANDS; b++) rate(l, b, w);
+    remember(l);
     if (l->windows <= HK_LEARN_WARMUP) return false;
     if (hk_lifecycle_learns(&l->life)) {
         for (unsigned b = 0; b < HK_LEARN_BANDS && l->config.elo == HK_ELO_LEARN; b++)

@@ -37,6 +37,9 @@
 /* Points within which an action is as likely as not to be tried for a window, if all may be. */
 #define HK_LEARN_TEMPERATURE 20u
 #define HK_LEARN_DECISIONS   64u /* the last ones, to be told */
+/* Points of the history: one in so many windows at first, in twice as many when all are taken. */
+#define HK_LEARN_POINTS 64u
+#define HK_LEARN_EVERY  8u
 /* A window ends after so many requests, or after LEARN_WINDOW_MS. */
 #define HK_LEARN_REQUESTS 64u
 
@@ -87,6 +90,19 @@ struct hk_decision {
     uint64_t cost_from, cost_to;
 };
 
+/* How a window found the ratings, in points, with its own match, and the caps, in runs. */
+struct hk_learn_point {
+    uint16_t rating[HK_LEARN_BANDS][HK_ACTIONS];
+    uint8_t cap[HK_RUN_CLASSES];
+};
+
+/* To be drawn; nothing is decided by it. */
+struct hk_learn_history {
+    uint64_t every; /* windows */
+    uint32_t points;
+    struct hk_learn_point point[HK_LEARN_POINTS]; /* number p: of window (p + 1) every */
+};
+
 struct hk_learner {
     struct hk_learn_config config;
     struct hk_lifecycle life;
@@ -103,6 +119,7 @@ struct hk_learner {
     uint64_t least_ns;                               /* a request, of any window; fades */
     struct hk_decision decision[HK_LEARN_DECISIONS]; /* number d is at d % HK_LEARN_DECISIONS */
     uint64_t decisions;
+    struct hk_learn_history history;
 };
 
 void hk_learner_init(struct hk_learner *l, const struct hk_learn_config *config);

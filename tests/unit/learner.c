@@ -132,6 +132,36 @@ static void rounding(void)
               (unsigned)l.now.wmax_large, (unsigned)l.now.wmax_mid);
 }
 
+/* One point in HK_LEARN_EVERY windows, twice as many whenever there is no place. */
+static void history(void)
+{
+    static struct hk_learner l;
+    static uint16_t rating[4096];
+    struct hk_learn_config c = usual();
+    struct hk_window w = big_window(2000);
+    w.asked[5] = 64; /* in vain */
+    hk_learner_init(&l, &c);
+    uint32_t first = l.caps[1].of[2].cap;
+    const struct hk_learn_history *h = &l.history;
+    bool in_place = true, right = true;
+    for (unsigned i = 1; i < 4096; i++) {
+        hk_learner_window(&l, &w);
+        rating[i] = (uint16_t)(l.elo.rating[2][3] / HK_ELO_POINT);
+        in_place &= h->points == i / h->every && h->points <= HK_LEARN_POINTS;
+        for (uint32_t p = 0; p < h->points; p++)
+            right &= h->point[p].rating[2][3] == rating[(p + 1) * h->every];
+    }
+    hktest_ok(in_place && right && h->every == 64 && h->points == 63,
+              "history: %u points, one in %u windows, each what it was", h->points,
+              (unsigned)h->every);
+    const struct hk_learn_point *last = &h->point[h->points - 1];
+    hktest_ok(last->rating[2][3] > 1500 && last->rating[2][0] < 1500 && last->rating[0][0] == 1500,
+              "history: ratings by band and action");
+    hktest_ok(last->cap[5] == l.caps[1].of[2].cap && last->cap[0] == l.caps[0].of[0].cap &&
+                  last->cap[5] > first && last->cap[0] != last->cap[5],
+              "history: caps, the last one %u of %u at first", last->cap[5], first);
+}
+
 static void modes(void)
 {
     static const enum hk_life_mode still[] = {HK_LIFE_MODE_OFF, HK_LIFE_MODE_FROZEN};
@@ -210,6 +240,8 @@ static bool valid(const struct hk_learner *l)
         for (unsigned a = 0; a < HK_ACTIONS; a++)
             good &= l->elo.rating[b][a] >= HK_ELO_LEAST && l->elo.rating[b][a] <= HK_ELO_MOST;
     }
+    good &=
+        l->history.points == l->windows / l->history.every && l->history.points <= HK_LEARN_POINTS;
     return good;
 }
 
@@ -239,6 +271,7 @@ int main(void)
     drifts();
     worse();
     rounding();
+    history();
     modes();
     bool good = true;
     uint64_t changes = 0, one = fuzz(42, &good, &changes), again = fuzz(42, &good, &changes);
