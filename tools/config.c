@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: hakmem-config: how to build with the library, which modes and settings it has, what a
- *   process would use, whether files of settings are right.
+ *   process would use, whether files of settings are right, what a process has learned.
  * Why: whoever sets something should see what comes of it without running a program.
  */
 #include <getopt.h>
@@ -19,22 +19,49 @@ static const char usage[] =
     "       " TOOL " knobs [--json] [NAME...]\n"
     "       " TOOL " explain [--json] [--conf FILE] [NAME=VALUE...]\n"
     "       " TOOL " check FILE...\n"
+    "       " TOOL " policy [--json] [--svg OUT.svg] [--process N] FILE\n"
+    "       " TOOL " profile [--env] [--process N] FILE\n"
     "  --cflags, --libs  options to compile and link with; --static: with libhakmem.a\n"
     "  modes             what each mode is for, and what it sets\n"
     "  knobs             all settings, or those named in full\n"
     "  explain           what a process that starts now would use, and where it comes from;\n"
     "                    with FILE in place of /etc/hakmem.conf and NAME=VALUE in its environment\n"
     "  check             whether files of settings are right\n"
+    "  policy            what a run has learned, and why, by the FILE of HAKMEM_POLICY_FILE: of "
+    "the\n"
+    "                    last process in it or of number N; --svg: a chart of it over time\n"
+    "  profile           the settings that freeze that: lines of a file, or words for env(1)\n"
     "The status is 0 if all is well, 1 if a setting or a file is wrong, 2 if the arguments are.\n";
 
-enum { OPT_VALUE, OPT_CFLAGS, OPT_LIBS, OPT_STATIC, OPT_JSON, OPT_MDOC, OPT_CONF, OPT_HELP };
+enum {
+    OPT_VALUE,
+    OPT_CFLAGS,
+    OPT_LIBS,
+    OPT_STATIC,
+    OPT_JSON,
+    OPT_MDOC,
+    OPT_CONF,
+    OPT_SVG,
+    OPT_PROCESS,
+    OPT_ENV,
+    OPT_HELP
+};
 static const struct option options[] = {
-    {"version", no_argument, NULL, OPT_VALUE},    {"prefix", no_argument, NULL, OPT_VALUE},
-    {"includedir", no_argument, NULL, OPT_VALUE}, {"libdir", no_argument, NULL, OPT_VALUE},
-    {"cflags", no_argument, NULL, OPT_CFLAGS},    {"libs", no_argument, NULL, OPT_LIBS},
-    {"static", no_argument, NULL, OPT_STATIC},    {"json", no_argument, NULL, OPT_JSON},
-    {"mdoc", no_argument, NULL, OPT_MDOC},        {"conf", required_argument, NULL, OPT_CONF},
-    {"help", no_argument, NULL, OPT_HELP},        {NULL, 0, NULL, 0},
+    {"version", no_argument, NULL, OPT_VALUE},
+    {"prefix", no_argument, NULL, OPT_VALUE},
+    {"includedir", no_argument, NULL, OPT_VALUE},
+    {"libdir", no_argument, NULL, OPT_VALUE},
+    {"cflags", no_argument, NULL, OPT_CFLAGS},
+    {"libs", no_argument, NULL, OPT_LIBS},
+    {"static", no_argument, NULL, OPT_STATIC},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"mdoc", no_argument, NULL, OPT_MDOC},
+    {"conf", required_argument, NULL, OPT_CONF},
+    {"svg", required_argument, NULL, OPT_SVG},
+    {"process", required_argument, NULL, OPT_PROCESS},
+    {"env", no_argument, NULL, OPT_ENV},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
 };
 
 static const struct command {
@@ -46,15 +73,17 @@ static const struct command {
     {"knobs", tool_knobs, 1u << OPT_JSON | 1u << OPT_MDOC},
     {"explain", tool_explain, 1u << OPT_JSON | 1u << OPT_CONF},
     {"check", tool_check, 0},
+    {"policy", tool_policy, 1u << OPT_JSON | 1u << OPT_SVG | 1u << OPT_PROCESS},
+    {"profile", tool_profile, 1u << OPT_ENV | 1u << OPT_PROCESS},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 #define NO_COMMAND                                                                                 \
     (1u << OPT_VALUE | 1u << OPT_CFLAGS | 1u << OPT_LIBS | 1u << OPT_STATIC | 1u << OPT_HELP)
 
 struct asked {
-    unsigned given;   /* a bit an option */
-    const char *conf; /* --conf's */
-    int *order;       /* places in options of what was given */
+    unsigned given;                   /* a bit an option */
+    const char *conf, *svg, *process; /* theirs */
+    int *order;                       /* places in options of what was given */
     int count;
 };
 
@@ -78,6 +107,8 @@ static bool read_options(struct asked *a, int argc, char **argv)
         a->given |= 1u << o;
         a->order[a->count++] = i;
         if (o == OPT_CONF) a->conf = optarg;
+        if (o == OPT_SVG) a->svg = optarg;
+        if (o == OPT_PROCESS) a->process = optarg;
     }
     return true;
 }
@@ -113,7 +144,9 @@ static enum status unknown(const char *name)
     for (unsigned i = 0; i < COMMANDS; i++)
         near_try(&n, commands[i].name, strlen(commands[i].name));
     if (n.best) return complain(USAGE, "unknown command %s, did you mean %s?", name, n.best);
-    return complain(USAGE, "unknown command %s (there are modes, knobs, explain and check)", name);
+    return complain(
+        USAGE, "unknown command %s (there are modes, knobs, explain, check, policy and profile)",
+        name);
 }
 
 static enum status command(const struct asked *a, char **args, int count)
@@ -123,7 +156,9 @@ static enum status command(const struct asked *a, char **args, int count)
     if (c == commands + COMMANDS) return unknown(args[0]);
     const char *odd = stranger(a, c->takes);
     if (odd) return complain(USAGE, "%s does not take --%s", c->name, odd);
-    struct request r = {PLAIN, a->conf, args + 1, count - 1};
+    struct request r = {.conf = a->conf, .svg = a->svg, .process = a->process, .args = args + 1};
+    r.count = count - 1;
+    r.env = a->given & 1u << OPT_ENV;
     if (a->given & 1u << OPT_JSON) r.form = JSON;
     if (a->given & 1u << OPT_MDOC) r.form = MDOC;
     return c->run(&r);

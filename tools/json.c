@@ -88,10 +88,16 @@ void json_bool(const char *name, bool value)
     fputs(value ? "true" : "false", stdout);
 }
 
-static void ratio(const char *name, int64_t thousandths)
+void json_count(const char *name, uint64_t value)
 {
     begin(name);
-    printf("%g", (double)thousandths / 1000);
+    printf("%" PRIu64, value);
+}
+
+void json_ratio(const char *name, uint64_t thousandths)
+{
+    begin(name);
+    printf("%.15g", (double)thousandths / 1000);
 }
 
 void json_value(const char *name, enum hk_knob k, int64_t value, const char *text)
@@ -110,11 +116,12 @@ void json_value(const char *name, enum hk_knob k, int64_t value, const char *tex
         json_text(name, show_word(k, value, word));
         break;
     case HK_TYPE_RATIO:
-        ratio(name, value);
+        json_ratio(name, (uint64_t)value);
         break;
     case HK_TYPE_RATIOS:
         json_open(name, '[');
-        for (unsigned i = 0; i < HK_RATIOS_MOST; i++) ratio(NULL, hk_ratio_of(value, i));
+        for (unsigned i = 0; i < HK_RATIOS_MOST; i++)
+            json_ratio(NULL, (uint64_t)hk_ratio_of(value, i));
         json_close(']');
         break;
     }
@@ -123,7 +130,7 @@ void json_value(const char *name, enum hk_knob k, int64_t value, const char *tex
 void json_bound(const char *name, enum hk_knob k, int64_t bound)
 {
     if (hk_knob_rows[k].type == HK_TYPE_RATIO || hk_knob_rows[k].type == HK_TYPE_RATIOS)
-        ratio(name, bound);
+        json_ratio(name, (uint64_t)bound);
     else
         json_int(name, bound);
 }

@@ -20,14 +20,18 @@ enum form { PLAIN, JSON, MDOC };
 
 struct request {
     enum form form;
-    const char *conf; /* in place of /etc/hakmem.conf; NULL: none given */
-    char **args;      /* after the command, NULL at the end */
+    const char *conf;          /* in place of /etc/hakmem.conf; NULL: none given */
+    const char *svg, *process; /* what --svg and --process gave; NULL: nothing */
+    bool env;
+    char **args; /* after the command, NULL at the end */
     int count;
 };
 enum status tool_modes(const struct request *r);
 enum status tool_knobs(const struct request *r);
 enum status tool_explain(const struct request *r);
 enum status tool_check(const struct request *r);
+enum status tool_policy(const struct request *r);
+enum status tool_profile(const struct request *r);
 
 /* config.c: a line on standard error; the status it stands for. */
 PRINTF(2, 3) enum status complain(enum status s, const char *format, ...);
@@ -79,6 +83,8 @@ void json_close(char bracket);
 void json_text(const char *name, const char *value); /* NULL: null */
 void json_bool(const char *name, bool value);
 void json_int(const char *name, int64_t value);
+void json_count(const char *name, uint64_t value);
+void json_ratio(const char *name, uint64_t thousandths);
 /* The least or most of k: of one number if it has several. */
 void json_bound(const char *name, enum hk_knob k, int64_t bound);
 void json_value(const char *name, enum hk_knob k, int64_t value, const char *text);

@@ -256,7 +256,7 @@ result $? "check: a text that is too long"
 
 run --help
 same "--help: status" $? 0
-for word in modes knobs explain check --json --conf --cflags --libs --static --version --prefix --includedir --libdir; do
+for word in modes knobs explain check policy profile --svg --process --env --json --conf --cflags --libs --static --version --prefix --includedir --libdir; do
     [[ $out == *" "*"$word"* ]] || echo "# --help without $word"
     grep -qE "^\.(It|Nm|Op).*(Fl -|Cm )${word#--}\b|^\.Cm $word$" "$HK_SRC/man/hakmem-config.1" || echo "# the manual without $word"
 done > odd
@@ -271,7 +271,7 @@ while IFS='|' read -r text arguments; do
     result $? "bad usage: $arguments"
 done << 'EOF'
 unknown command explian, did you mean explain?|explian
-unknown command frobnicate (there are modes, knobs, explain and check)|frobnicate
+unknown command frobnicate (there are modes, knobs, explain, check, policy and profile)|frobnicate
 modes takes no arguments, and got fast|modes fast
 modes does not take --conf|modes --conf=x
 knobs does not take --libdir|knobs --json --libdir
