@@ -76,9 +76,10 @@ static void draw(FILE *f, const struct policy *p, const struct panel *n)
     fprintf(f, "<text x=\"%u\" y=\"%u\" text-anchor=\"end\">window %" PRIu64 "</text>\n", right,
             bottom + 16, p->point[p->points - 1].window);
     draw_orders(f, p, n->top);
+    /* Thinner and thinner: lines that are in one place are all seen. */
     for (unsigned l = 0; l < n->lines; l++) {
-        fprintf(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"2\" points=\"",
-                colours[l]);
+        fprintf(f, "<polyline fill=\"none\" stroke=\"%s\" stroke-width=\"%u\" points=\"",
+                colours[l], 1 + n->lines - l);
         for (unsigned i = 0; i < p->points; i++)
             fprintf(f, "%s%.1f,%.1f", i ? " " : "", x_of(p, p->point[i].window),
                     y_of(n, (double)n->value[l][i], low, high));

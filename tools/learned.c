@@ -212,7 +212,7 @@ static void over_time(struct look *k, const struct json *all, struct policy *p)
         t->window = number(k, g, "window");
         numbers(k, g, "ratings", t->rating, RATINGS);
         numbers(k, g, "caps", t->cap, CLASSES);
-        if (p->points > 1 && t->window <= t[-1].window)
+        if (t->window <= (p->points > 1 ? t[-1].window : 0))
             tell(k, g, "windows of the history are not in their order");
     }
 }

@@ -43,7 +43,7 @@ static void life_plain(const struct policy *p)
         table_cell(&t, NUMBER " windows, " NUMBER " requests for large and big blocks", p->windows,
                    p->requests);
         table_cell(&t, "trials");
-        table_cell(&t, NUMBER ": " NUMBER " kept, " NUMBER " reverted; relearnt " NUMBER " times",
+        table_cell(&t, NUMBER ": " NUMBER " kept, " NUMBER " reverted; learned anew: " NUMBER,
                    p->tried, p->kept, p->reverted, p->relearnt);
         table_cell(&t, "cost");
         table_cell(&t, "%s a request in the median window, %s in the 99th of 100",
@@ -287,9 +287,10 @@ enum status tool_policy(const struct request *r)
     struct policy p;
     enum status s = policy_read(&p, r, "policy");
     if (s != GOOD) return s;
+    if (r->svg && (s = chart_write(&p, r->svg)) != GOOD) return s;
     if (r->form == JSON)
         policy_json(&p);
     else
         policy_plain(&p);
-    return r->svg ? chart_write(&p, r->svg) : GOOD;
+    return GOOD;
 }

@@ -53,7 +53,9 @@ enum status tool_profile(const struct request *r)
     if (p.state != STATE_FROZEN)
         fprintf(stderr, TOOL ": state %s, not frozen: these are the settings in force then\n",
                 state_names[p.state]);
-    if (!r->env)
+    if (!r->env && p.state == STATE_OFF)
+        puts("# nothing was learned: what was set; state off");
+    else if (!r->env)
         printf("# learned in %" PRIu64 " windows, %" PRIu64 " requests; state %s\n", p.windows,
                p.requests, state_names[p.state]);
     for (unsigned b = 0; b < BANDS; b++) line(r->env, actions[b], p.in_force.action[b]);

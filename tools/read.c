@@ -16,7 +16,7 @@
 
 #define DEPTH_MOST  16
 #define VALUES_MOST 16384
-#define BYTES_MOST  ((size_t)256 << 20)
+#define BYTES_MOST  ((size_t)64 << 20)
 
 void reader_tell(const struct reader *r, unsigned line, const char *format, ...)
 {
@@ -34,11 +34,11 @@ bool reader_open(struct reader *r, const char *path)
     *r = (struct reader){.path = path, .line = 1};
     FILE *f = fopen(path, "re");
     r->all = grow(NULL, room);
-    while (f && (n = fread(r->all + bytes, 1, room - bytes, f)) > 0 && bytes + n <= BYTES_MOST) {
+    while (f && bytes <= BYTES_MOST && (n = fread(r->all + bytes, 1, room - bytes, f)) > 0) {
         bytes += n;
         if (bytes == room) r->all = grow(r->all, room *= 2);
     }
-    int why = !f || ferror(f) ? errno : !feof(f) ? EFBIG : 0;
+    int why = !f || ferror(f) ? errno : bytes > BYTES_MOST ? EFBIG : 0;
     if (f) fclose(f);
     r->at = r->all;
     r->end = r->all + bytes;
