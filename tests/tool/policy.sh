@@ -181,7 +181,7 @@ round_trip() {
 }
 round_trip "round trip" policy.json 2
 round_trip "round trip of what was set" policy.json 1
-set_all=(HAKMEM_MODE=learning HAKMEM_ACTION_BIG=lazy HAKMEM_ACTION_MID=keep HAKMEM_WMAX_MID=3 HAKMEM_WMAX_CANDIDATES_MID=1.1,1.2,1.3,1.4)
+set_all=(HAKMEM_MODE=learning HAKMEM_ACTION_BIG=lazy HAKMEM_ACTION_MID=keep HAKMEM_WMAX_MID=3 "HAKMEM_WMAX_CANDIDATES_MID=1.1,1.2,1.3,1.4")
 env "${set_all[@]}" HAKMEM_POLICY_FILE=learned.json LD_PRELOAD="$lib" ./load 100 2> /dev/null
 round_trip "round trip of a run" learned.json 1
 same "which had begun with" "$(in_force < learned.json | tr '\n' ' ')" \
