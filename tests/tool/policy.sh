@@ -112,7 +112,8 @@ w, h = float(svg.get('width')), float(svg.get('height'))
 lines = [[tuple(map(float, p.split(','))) for p in l.get('points').split()] for l in svg.iter('{http://www.w3.org/2000/svg}polyline')]
 assert len(lines) == 18 and all(len(l) == 4 for l in lines), lines
 assert all(0 <= x <= w and 0 <= y <= h for l in lines for x, y in l)
-assert [l[3][1] < l[0][1] for l in lines[:4]] == [False, False, True, True], 'a higher rating is higher'
+rise = [l[3][1] < l[0][1] for l in lines[:12]]
+assert rise == [False, False, True, True, True, True, False, False, False, False, True, True], rise
 assert lines[15][3][1] < lines[15][0][1] and lines[14][0][1] == lines[14][3][1], 'caps'
 assert all(l[0][0] < l[1][0] < l[2][0] < l[3][0] for l in lines)
 assert sum('in force' in t.text for t in svg.iter('{http://www.w3.org/2000/svg}text')) == 3" chart.svg
@@ -223,6 +224,8 @@ garbage "a byte 0" "garbage.json:1: byte 0x00 where , or } should be"
 printf '{"\377": 1}' > garbage.json
 garbage "a byte that is no ASCII" "garbage.json:1: a text with byte 0xff in it"
 { printf '{"state":\n'; head -c 200000 /dev/zero | tr '\0' '['; } > garbage.json
+garbage "very deep nesting" "garbage.json:2: this is more, or deeper, than what a process learns"
+{ printf '{"state":\n'; printf '[%.0s' {1..40}; printf ']%.0s' {1..40}; echo '}'; } > garbage.json
 garbage "deep nesting" "garbage.json:2: this is more, or deeper, than what a process learns"
 { printf '{"state":[\n'; yes 1, | head -n 100000; } > garbage.json
 garbage "many values" "this is more, or deeper"
