@@ -72,10 +72,12 @@ static int state_told(const struct decision *d, char **out)
         [ORDER_KEEP] = "the trial ended, what was learned is kept",
         [ORDER_REVERT] = "the trial ended, what was learned is taken back, as it cost more",
         [ORDER_RELEARN] = "the load is another one, learning begins again"};
+    bool verdict = d->order == ORDER_KEEP || d->order == ORDER_REVERT;
     return asprintf(out,
-                    "window %" PRIu64 ": %s: %" PRIu64 " ns a request in this window, %" PRIu64
+                    "window %" PRIu64 ": %s: %" PRIu64 " ns a request %s, %" PRIu64
                     " in the mean before learning",
-                    d->window, why[d->order], d->cost[0], d->cost[1]);
+                    d->window, why[d->order], d->cost[0], verdict ? "on trial" : "in this window",
+                    d->cost[1]);
 }
 
 char *decision_told(const struct decision *d)

@@ -8,11 +8,12 @@
 #include "os/sys.h"
 
 #define LONGEST 160 /* of what is written by one function here */
+#define BYTES   ((size_t)(128 * 1024))
 
 static void make_room(struct hk_emit *e)
 {
     if (e->text.cap - e->text.len >= LONGEST) return;
-    hk_sys_write(e->fd, e->buf, e->text.len);
+    hk_sys_write(e->fd, e->text.buf, e->text.len);
     e->text.len = 0;
 }
 
@@ -39,7 +40,9 @@ void hk_emit_begin(struct hk_emit *e, int fd, bool json)
     e->json = json;
     e->first = true;
     e->depth = 0;
-    e->text = (struct hk_text){e->buf, sizeof e->buf, 0};
+    char *buf = hk_sys_map(NULL, BYTES);
+    e->mapped = buf != NULL;
+    e->text = (struct hk_text){buf ? buf : e->little, buf ? BYTES : sizeof e->little, 0};
     if (json) hk_text_str(&e->text, "{");
     e->depth = json;
 }
@@ -94,6 +97,6 @@ void hk_emit_word(struct hk_emit *e, const char *name, const char *word)
 void hk_emit_end(struct hk_emit *e)
 {
     hk_text_str(&e->text, e->json ? "\n}\n" : "\n");
-    hk_sys_write(e->fd, e->buf, e->text.len);
-    e->text.len = 0;
+    hk_sys_write(e->fd, e->text.buf, e->text.len);
+    if (e->mapped) hk_sys_unmap(e->text.buf, BYTES);
 }

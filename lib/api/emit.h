@@ -17,9 +17,11 @@ struct hk_emit {
     bool json, first; /* of its group */
     unsigned depth;
     struct hk_text text;
-    char buf[2048];
+    bool mapped; /* the buffer */
+    char little[2048];
 };
 
+/* The whole is one write if memory for it is to be had: processes may end at the same time. */
 void hk_emit_begin(struct hk_emit *e, int fd, bool json);
 /* A group of names, kind '{' to '}', or a list, '[' to ']'; name is NULL inside of a list. */
 void hk_emit_open(struct hk_emit *e, const char *name, char kind);

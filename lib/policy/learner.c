@@ -192,13 +192,23 @@ static uint64_t cost_of(const struct hk_window *w)
     return hk_sat_add(hk_sat_add(faults, calls), hk_sat_add(held / 1000, misses));
 }
 
+/* What was on trial is out of force with the end of learning; what was counted stays. */
+static void end_trial(struct hk_canary *c, uint32_t arm)
+{
+    struct hk_canary was = *c;
+    hk_canary_init(c, HK_WMAX_ARMS, arm);
+    c->tried = was.tried;
+    c->kept = was.kept;
+    c->rolled_back = was.rolled_back + was.trying;
+}
+
 static void obey(struct hk_learner *l, enum hk_life_order order, uint64_t cost, unsigned state)
 {
     if (order == HK_LIFE_NONE) return;
     if (order == HK_LIFE_TRY) {
         l->now = l->learned;
-        hk_canary_init(&l->canary[0], HK_WMAX_ARMS, l->now.wmax_mid);
-        hk_canary_init(&l->canary[1], HK_WMAX_ARMS, l->now.wmax_large);
+        end_trial(&l->canary[0], l->now.wmax_mid);
+        end_trial(&l->canary[1], l->now.wmax_large);
     }
     if (order == HK_LIFE_KEEP) l->before = l->now;
     if (order == HK_LIFE_REVERT) l->now = l->learned = l->before;
@@ -212,6 +222,8 @@ static void obey(struct hk_learner *l, enum hk_life_order order, uint64_t cost, 
         hk_caps_forget(&l->caps[0]);
         hk_caps_forget(&l->caps[1]);
     }
+    if (order == HK_LIFE_KEEP || order == HK_LIFE_REVERT)
+        cost = (uint64_t)l->life.frozen.cost >> 16; /* what the verdict was about */
     decide(l, HK_DECIDED_STATE, state, l->life.state, cost, (uint64_t)l->life.before.cost);
     l->decision[(l->decisions - 1) % HK_LEARN_DECISIONS].order = (uint8_t)order;
 }

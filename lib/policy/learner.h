@@ -85,7 +85,7 @@ struct hk_decision {
     /*
      * Of actions: ns that all that is remembered would have cost under each. Of rounding: mean
      * rewards, Q16. Of caps: how many changed, and bytes that all allow. Of the state: ns a request
-     * in the window, and before.
+     * in the window, or for a verdict in the trial, and before (Q16).
      */
     uint64_t cost_from, cost_to;
 };

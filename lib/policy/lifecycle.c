@@ -102,12 +102,10 @@ static enum hk_life_order judge(struct hk_lifecycle *l, const struct hk_life_loa
     l->frozen = mean(&l->sum, HK_LIFE_CANARY);
     /* What is the same as before cannot be worse: then it is the load. */
     bool worse = l->touched && above(l->frozen.cost, l->before.cost, HK_LIFE_MARGIN);
-    if (worse) {
-        l->frozen.cost = l->before.cost;
+    if (worse)
         l->reverted++;
-    } else {
+    else
         l->kept++;
-    }
     enter(l, l->mode == HK_LIFE_MODE_ALWAYS ? HK_LIFE_STATE_LEARN : HK_LIFE_STATE_FROZEN);
     return worse ? HK_LIFE_REVERT : HK_LIFE_KEEP;
 }

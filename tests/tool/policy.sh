@@ -64,9 +64,9 @@ window 13: 1 cap changed, as hits were not on target; all of them allow 5.8 MiB 
 window 19: large blocks: up to 1.3 times as long as asked for instead of 1; mean rewards so far: 0.91 and 0.022
 window 27: big blocks: batch -> now, as now would have cost 3.4 ms and batch 6.9 ms
 window 30: learning ended, what was learned is on trial: 1715 ns a request in this window, 930 in the mean before learning
-window 34: the trial ended, what was learned is taken back, as it cost more: 5000 ns a request in this window, 930 in the mean before learning
+window 34: the trial ended, what was learned is taken back, as it cost more: 5000 ns a request on trial, 930 in the mean before learning
 window 35: the load is another one, learning begins again: 9000 ns a request in this window, 930 in the mean before learning
-window 39: the trial ended, what was learned is kept: 2742 ns a request in this window, 4958 in the mean before learning
+window 39: the trial ended, what was learned is kept: 2742 ns a request on trial, 4958 in the mean before learning
 EOF
 same "no line ends with a blank" "$(grep -c ' $' <<< "$out")" 0
 run policy --process 1 policy.json

@@ -53,7 +53,7 @@ static void once(void)
     while (life_run(&l, 1, 1000, 300, 1, true) == HK_LIFE_NONE) n++;
     hktest_ok(n == 5 && l.state == HK_LIFE_STATE_CANARY, "so do 2048 requests, %u windows on", n);
     hktest_ok(life_run(&l, 4, 1030, 100, 1, false) == HK_LIFE_REVERT && l.reverted == 1 &&
-                  l.state == HK_LIFE_STATE_FROZEN && l.frozen.cost == HK_Q16(1000),
+                  l.state == HK_LIFE_STATE_FROZEN && l.frozen.cost == HK_Q16(1030),
               "3 %% worse is put back, and counted");
     life_run(&l, 4, 1000, 100, 1, false);
     bool mixed = true; /* bursts and rests */
