@@ -166,7 +166,8 @@ static void life(struct hk_emit *e, const struct hk_learner *l)
 HK_EXPORT void hakmem_policy_dump(int fd, int json)
 {
     struct hk_emit e;
-    const struct hk_learner *l = hk_learn_look();
+    bool busy;
+    const struct hk_learner *l = hk_learn_look(&busy);
     hk_emit_begin(&e, fd, json != 0);
     if (l) {
         life(&e, l);
@@ -179,7 +180,7 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
         history(&e, l);
         hk_learn_let_go();
     } else {
-        hk_emit_word(&e, "state", "off");
+        hk_emit_word(&e, "state", busy ? "busy" : "off");
         in_force(&e, "in_force", hk_policy_now());
     }
     hk_emit_end(&e);

@@ -26,6 +26,7 @@ HK_EXPORT int hakmem_trim(size_t pad)
 HK_EXPORT void hakmem_set_limit(size_t bytes)
 {
     struct hk_pool_stats p;
+    hk_settings_late(); /* what the program says comes after what files say */
     hk_pool_set_limit(bytes);
     hk_pool_read_stats(&p);
     if (bytes && p.used_bytes + p.dirty_free_bytes + p.outside_bytes > bytes) hk_front_trim(0);

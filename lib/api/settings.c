@@ -77,7 +77,7 @@ static void hand_out(void)
     hk_purge_set_batch(hk_knob_value(HK_KNOB_batch));
     hk_policy_publish(first_snapshot());
     if (hk_knob_value(HK_KNOB_cgroup)) hk_front_watch_group();
-    if (!hk_knob_value(HK_KNOB_thread_cache)) hk_heap_set_own(false);
+    hk_heap_set_own(hk_knob_value(HK_KNOB_thread_cache));
     if (hk_knob_value(HK_KNOB_background_thread) && !background) {
         background = true;
         hk_background_start();
@@ -125,8 +125,10 @@ void hk_settings_late(void)
     if (HK_LIKELY(atomic_load_explicit(&files_begun, memory_order_relaxed))) return;
     if (!atomic_load_explicit(&environment_read, memory_order_acquire) || hk_sys_secure()) return;
     if (atomic_exchange_explicit(&files_begun, true, memory_order_relaxed)) return; /* S1 */
+    int saved = errno; /* of pthread_create: a malloc that succeeds keeps it */
     stop_if_strict(hk_conf_read());
     hand_out();
     begin_to_learn();
     tell();
+    errno = saved;
 }

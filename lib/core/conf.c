@@ -15,8 +15,8 @@ static unsigned read_file(const char *path, enum hk_source from, bool must)
     char *text = NULL;
     long n = hk_sys_map_file(path, &text, HK_CONF_MOST);
     if (n < 0 && must) hk_warn("cannot read HAKMEM_CONF=", path, NULL);
-    if (n < 0) return must;
-    if ((size_t)n == HK_CONF_MOST) {
+    if (n < 0) wrong += must;
+    if (n == (long)HK_CONF_MOST) {
         hk_warn(path, ": too long, the rest is ignored", NULL);
         wrong++;
     }

@@ -40,11 +40,12 @@ static const struct {
 #undef HK_MODE
 #undef HK_PRESET
 
-static struct {
-    enum hk_source from; /* HK_FROM_DEFAULT: not set by anybody */
+/* Small: all that the library writes to before the first malloc fits into the page of its data. */
+static union {
     int64_t value;
     const char *text;
 } state[HK_KNOBS];
+static uint8_t set_from[HK_KNOBS]; /* enum hk_source; HK_FROM_DEFAULT: not set by anybody */
 
 static bool parse_int(const char *s, int64_t *out)
 {
@@ -153,11 +154,13 @@ static bool set_knob(unsigned k, const char *value, enum hk_source from)
     int64_t v = 0;
     const char *text = NULL;
     if (row->type != HK_TYPE_TEXT && !parse_number(row, value, &v)) return false;
-    if (from < state[k].from) return true;
+    if (from < (enum hk_source)set_from[k]) return true;
     if (row->type == HK_TYPE_TEXT && !(text = keep(value))) return false;
-    state[k].from = from;
-    state[k].value = v;
-    state[k].text = text;
+    set_from[k] = (uint8_t)from;
+    if (text)
+        state[k].text = text;
+    else
+        state[k].value = v;
     return true;
 }
 
@@ -288,6 +291,7 @@ unsigned hk_knobs_read_text(char *text, const char *path, enum hk_source from)
 void hk_knobs_forget(void)
 {
     memset(state, 0, sizeof state);
+    memset(set_from, 0, sizeof set_from);
 }
 
 bool hk_knob_preset(enum hk_knob k, enum hk_mode m, int64_t *value)
@@ -302,27 +306,27 @@ bool hk_knob_preset(enum hk_knob k, enum hk_mode m, int64_t *value)
 
 static enum hk_mode mode_now(void)
 {
-    return (enum hk_mode)(state[HK_KNOB_mode].from ? state[HK_KNOB_mode].value
-                                                   : hk_knob_rows[HK_KNOB_mode].def);
+    return (enum hk_mode)(set_from[HK_KNOB_mode] ? state[HK_KNOB_mode].value
+                                                 : hk_knob_rows[HK_KNOB_mode].def);
 }
 
 int64_t hk_knob_value(enum hk_knob k)
 {
     int64_t v = hk_knob_rows[k].def;
-    if (state[k].from) return state[k].value;
+    if (set_from[k]) return state[k].value;
     hk_knob_preset(k, mode_now(), &v);
     return v;
 }
 
 const char *hk_knob_text(enum hk_knob k)
 {
-    return state[k].text;
+    return set_from[k] ? state[k].text : NULL;
 }
 
 enum hk_source hk_knob_source(enum hk_knob k)
 {
     int64_t v = hk_knob_rows[k].def;
-    if (state[k].from) return state[k].from;
+    if (set_from[k]) return (enum hk_source)set_from[k];
     hk_knob_preset(k, mode_now(), &v);
     return v == hk_knob_rows[k].def ? HK_FROM_DEFAULT : HK_FROM_MODE;
 }
@@ -334,7 +338,8 @@ char *hk_knob_print(enum hk_knob k, int64_t value, char *out, size_t bytes)
     size_t len;
     const char *word = row->type == HK_TYPE_WORD ? hk_knob_word(row->words, value, &len) : NULL;
     if (row->type == HK_TYPE_TEXT) {
-        hk_text_str(&t, state[k].text ? state[k].text : "");
+        const char *text = hk_knob_text(k);
+        hk_text_str(&t, text ? text : "");
     } else if (row->type == HK_TYPE_RATIO) {
         text_ratio(&t, value);
     } else if (row->type == HK_TYPE_RATIOS) {

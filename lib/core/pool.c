@@ -16,7 +16,7 @@
 
 static _Atomic size_t outside_bytes; /* of blocks that are not the pool's */
 static _Atomic size_t limit_units = SIZE_MAX;
-static uint64_t takes, warm; /* under the lock */
+static _Atomic uint64_t takes, warm; /* written under the lock */
 static _Atomic uint64_t grows;
 
 /* Whether `more` units beside what is used, what is outside, and `dirty` ones are too much. */
@@ -73,12 +73,18 @@ static void *take_within(size_t units, size_t align_units, bool *clean, bool *re
     return NULL;
 }
 
+static void count(_Atomic uint64_t *v, uint64_t n)
+{
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
 /* Let go of the lock, with a run just taken. */
 static void *leave_with(void *p, size_t units, bool clean, uint32_t now)
 {
     struct hk_chunk *advised = hk_huge_taken(p, units, now);
-    takes++;
-    warm += !clean;
+    count(&takes, 1);
+    count(&warm, !clean);
     hk_lock_release(&hk_pool_lock);
     if (HK_UNLIKELY(advised != NULL)) hk_huge_undo(advised);
     return p;
@@ -143,7 +149,8 @@ void hk_pool_free_idle(void *p, size_t units, uint32_t idle_ms)
     const struct hk_chunk *c = hk_chunk_at(hk_chunk_index(p));
     /* What else is free in the chunk may not be idle that long. */
     bool newer = (~c->used & c->dirty) && c->freed_ms - stamp < UINT32_MAX / 2;
-    hk_units_put(p, units, newer ? c->freed_ms : stamp, NULL);
+    const struct hk_freed as = {HK_BAND_SLAB, 0};
+    hk_units_put(p, units, newer ? c->freed_ms : stamp, &as);
     hk_lock_release(&hk_pool_lock);
 }
 
@@ -210,10 +217,8 @@ void hk_pool_read_stats(struct hk_pool_stats *out)
     out->used_bytes = hk_pool_used_units() << HK_UNIT_SHIFT;
     out->dirty_free_bytes = hk_pool_dirty_units() << HK_UNIT_SHIFT;
     out->outside_bytes = atomic_load_explicit(&outside_bytes, memory_order_relaxed);
-    hk_lock_acquire(&hk_pool_lock);
-    out->takes = takes;
-    out->warm = warm;
-    hk_lock_release(&hk_pool_lock);
+    out->takes = atomic_load_explicit(&takes, memory_order_relaxed);
+    out->warm = atomic_load_explicit(&warm, memory_order_relaxed);
     out->grows = atomic_load_explicit(&grows, memory_order_relaxed);
     out->huge_bytes = hk_huge_chunks() << HK_CHUNK_SHIFT;
     out->refault_bytes = hk_pool_refaulted_bytes();

@@ -86,6 +86,8 @@ void hk_pool_watch(bool on);
 void hk_pool_idle(struct hk_idle_times back[HK_BANDS], struct hk_idle_times still[HK_BANDS]);
 /* Bytes taken so far that the kernel had got back, but for those of purges with idle_ms 0. */
 size_t hk_pool_refaulted_bytes(void);
+/* Bytes that went back so far with the free itself. */
+size_t hk_pool_purged_at_free(void);
 
 void hk_pool_fork_prepare(void);
 /* In the child: a pool caught mid-update is written off (its free memory leaks), never reused. */

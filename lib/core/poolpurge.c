@@ -38,6 +38,7 @@ static struct {
 
 enum landed { REFUSED, CLEAN, UNTRIED };
 static _Atomic uint64_t purged_bytes, purges, refused;
+static _Atomic size_t at_free_bytes; /* of purged_bytes, by hk_pool_free_purged */
 
 static _Atomic bool one_by_one;
 
@@ -187,16 +188,27 @@ size_t hk_pool_purge(uint32_t idle_ms, size_t keep)
 void hk_pool_free_purged(void *p, size_t units, enum hk_band band)
 {
     const struct hk_freed as = {(uint8_t)band, 0};
-    if (units % HK_CHUNK_UNITS) hk_huge_leave((char *)p + (units - 1) * HK_UNIT_BYTES);
+    uintptr_t first = (uintptr_t)p, end = first + units * HK_UNIT_BYTES;
+    /* Chunks of which a part stays. */
+    if (first % HK_CHUNK_BYTES) hk_huge_leave(p);
+    if (end % HK_CHUNK_BYTES) hk_huge_leave((char *)end - HK_UNIT_BYTES);
     bool done = hk_sys_purge(p, units * HK_UNIT_BYTES);
     atomic_fetch_add_explicit(done ? &purges : &refused, 1, memory_order_relaxed);
-    if (done) atomic_fetch_add_explicit(&purged_bytes, units * HK_UNIT_BYTES, memory_order_relaxed);
+    if (done) {
+        atomic_fetch_add_explicit(&purged_bytes, units * HK_UNIT_BYTES, memory_order_relaxed);
+        atomic_fetch_add_explicit(&at_free_bytes, units * HK_UNIT_BYTES, memory_order_relaxed);
+    }
     uint32_t now = (uint32_t)hk_sys_now_ms();
     hk_lock_acquire(&hk_pool_lock);
     if (done) hk_units_noted(p, units);
     if (done) hk_units_purged(p, units, true);
     hk_units_put(p, units, now, &as);
     hk_lock_release(&hk_pool_lock);
+}
+
+size_t hk_pool_purged_at_free(void)
+{
+    return atomic_load_explicit(&at_free_bytes, memory_order_relaxed);
 }
 
 bool hk_purge_wait(int *waits)

@@ -123,9 +123,11 @@ static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now,
     uint32_t m = hk_low_mask32(n) << at;
     HK_CHECK((c->used & m) == m, hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES);
     if (as) {
-        /* What else is free in it keeps what it was promised. */
+        /* What else is free in it keeps what it was promised, less the time since. */
         bool others = (~c->used & c->dirty) != 0;
-        if (!others || as->patience > c->patience) c->patience = as->patience;
+        uint32_t past = (now - c->freed_ms) / HK_PATIENCE_MS;
+        uint8_t left = others && past < c->patience ? (uint8_t)(c->patience - past) : 0;
+        c->patience = left > as->patience ? left : as->patience;
         c->band = as->band;
     }
     c->used &= ~m;

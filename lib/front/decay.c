@@ -12,8 +12,8 @@
 
 static _Atomic uint8_t level;
 static atomic_flag learning = ATOMIC_FLAG_INIT;
-static struct hk_decay decay; /* who set learning */
-static size_t again_seen;     /* the same */
+static struct hk_decay decay;           /* who set learning */
+static size_t again_seen, at_free_seen; /* the same */
 static uint32_t visits_seen;
 
 unsigned hk_decay_level(void)
@@ -35,8 +35,10 @@ void hk_decay_learn(size_t given)
 {
     if (atomic_flag_test_and_set_explicit(&learning, memory_order_acquire)) return;
     size_t again = hk_pool_refaulted_bytes();
-    hk_policy_decay(&decay, given, again - again_seen);
+    size_t at_free = hk_pool_purged_at_free();
+    hk_policy_decay(&decay, given + (at_free - at_free_seen), again - again_seen);
     again_seen = again;
+    at_free_seen = at_free;
     bool rests = visits() < HK_REST_VISITS;
     atomic_store_explicit(&level, rests ? 0 : decay.level, memory_order_relaxed);
     atomic_flag_clear_explicit(&learning, memory_order_release);

@@ -126,7 +126,9 @@ static void take_kept(struct hk_heap *h, struct hk_thread *t)
 void hk_heap_set_own(bool on)
 {
     atomic_store_explicit(&nobody_owns, !on, memory_order_relaxed);
-    if (!on) hk_heap_park(&hk_thread);
+    if (on || !hk_thread.heap) return;
+    hk_heap_park(&hk_thread);
+    hk_thread.ended = 0; /* it goes on, and may get one again */
 }
 
 bool hk_heap_attach(struct hk_thread *t)
@@ -175,12 +177,12 @@ static void flush_bins(struct hk_heap *h, void **bin)
 void hk_heap_settle(struct hk_heap *h)
 {
     struct hk_thread *t = h->thread;
+    hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = NULL; /* or empty slabs would go back into the bins */
     flush_bins(h, t->bin);
     hk_remote_drain(h, UINT32_MAX);
     hk_slab_release_empty(h);
-    hk_runs_drop(h, false);
     h->thread = t;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
 }
@@ -199,11 +201,11 @@ void hk_heap_park(struct hk_thread *t)
     struct hk_heap *h = t->heap;
     t->ended = 1;
     if (!h) return;
+    hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = NULL;
     hk_remote_flush(h);
     hk_remote_drain(h, UINT32_MAX);
-    hk_runs_drop(h, false);
     hk_large_tell(&h->large);
     keep_bins(h, t);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
@@ -299,6 +301,7 @@ static void leave_guest(struct hk_heap *h)
 
 void *hk_guest_alloc(unsigned c)
 {
+    hk_fork_courtesy();
     struct hk_heap *h = enter_guest();
     if (!h) return NULL;
     void *p = hk_bin_pop(guest_thread, c);
@@ -309,6 +312,7 @@ void *hk_guest_alloc(unsigned c)
 
 void hk_guest_free(struct hk_unit *u, void *p)
 {
+    hk_fork_courtesy();
     struct hk_heap *h = enter_guest();
     if (!h) return; /* not even memory for a heap: this block is lost */
     hk_remote_free_from(h, u, p);
@@ -321,6 +325,7 @@ void hk_guest_free(struct hk_unit *u, void *p)
  */
 void hk_heap_settle_parked(struct hk_heap *h)
 {
+    hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->stale = 1;
     if (h->keeps) flush_bins(h, h->kept);
@@ -328,7 +333,6 @@ void hk_heap_settle_parked(struct hk_heap *h)
     if (h == atomic_load_explicit(&guest, memory_order_acquire)) flush_bins(h, guest_thread->bin);
     hk_remote_drain(h, UINT32_MAX);
     hk_slab_release_empty(h);
-    hk_runs_drop(h, false);
     h->stale = 0;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
 }
@@ -343,6 +347,7 @@ void hk_front_fork_prepare(void)
     hk_lock_settle(&guest_lock, 5000000);
     hk_map_fork_prepare();
     hk_pool_fork_prepare();
+    hk_learn_fork_prepare();
     /* About a millisecond at most, in all, for the heaps in a slow path. */
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
         for (int i = 0;

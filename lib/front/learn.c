@@ -11,7 +11,9 @@
 #include "os/lock.h"
 #include "os/sys.h"
 
-#define WINDOWS_MOST 16u /* that one may last */
+#define WINDOWS_MOST 16u  /* that one may last */
+#define LOOK_WAITS   2000 /* of 50 µs */
+#define FORK_WAITS   20   /* yields */
 
 /* Sums since the start, at the end of the last window; they wrap. */
 struct sums {
@@ -20,21 +22,37 @@ struct sums {
 };
 
 _Atomic(struct hk_learner *) hk_learner_here;
-static atomic_flag inside = ATOMIC_FLAG_INIT;
+static _Atomic uint32_t inside;       /* 1: somebody is */
+static _Atomic uintptr_t inside_by;   /* hk_lock_me() of who; 0 a moment around it */
 static struct sums seen;              /* R1 */
 static _Atomic uint64_t window_began; /* ms */
 static uint64_t window_most;          /* ms; constant */
 
 static struct hk_learner *enter(void)
 {
+    uint32_t zero = 0;
     struct hk_learner *l = atomic_load_explicit(&hk_learner_here, memory_order_acquire);
-    if (!l || atomic_flag_test_and_set_explicit(&inside, memory_order_acquire)) return NULL;
+    if (!l || !atomic_compare_exchange_strong_explicit(&inside, &zero, 1, memory_order_acquire,
+                                                       memory_order_relaxed))
+        return NULL;
+    atomic_store_explicit(&inside_by, hk_lock_me(), memory_order_relaxed);
     return l;
 }
 
 static void leave(void)
 {
-    atomic_flag_clear_explicit(&inside, memory_order_release);
+    atomic_store_explicit(&inside_by, 0, memory_order_relaxed);
+    atomic_store_explicit(&inside, 0, memory_order_release);
+}
+
+static bool occupied(void)
+{
+    return atomic_load_explicit(&inside, memory_order_relaxed) != 0;
+}
+
+static bool occupied_by_me(void)
+{
+    return occupied() && atomic_load_explicit(&inside_by, memory_order_relaxed) == hk_lock_me();
 }
 
 static void add_heap(struct sums *s, const struct hk_heap *h)
@@ -125,10 +143,12 @@ static void put_in_force(struct hk_learner *l, bool watch)
     hk_policy_publish(s);
 }
 
-static void close_window(struct hk_learner *l, uint64_t now)
+static void close_window(struct hk_learner *l)
 {
     struct sums s = sum_up();
-    uint64_t ms = now - atomic_load_explicit(&window_began, memory_order_relaxed);
+    uint64_t now = hk_sys_now_ms(),
+             began = atomic_load_explicit(&window_began, memory_order_relaxed);
+    uint64_t ms = now > began ? now - began : 0;
     struct hk_window w = observe(&s, ms);
     seen = s;
     hk_learner_window(l, &w);
@@ -156,20 +176,21 @@ void hk_learn_request(struct hk_heap *h)
     if (++h->learn_requests % HK_LEARN_REQUESTS) return;
     struct hk_learner *l = enter();
     if (!l) return;
-    close_window(l, hk_sys_now_ms());
+    close_window(l);
     leave();
 }
 
 void hk_learn_look_at_clock(uint64_t now)
 {
     uint64_t began = atomic_load_explicit(&window_began, memory_order_relaxed);
-    if (now - began < window_most) return;
+    /* now was read a while ago: another thread may have begun a window since. */
+    if (now < began || now - began < window_most) return;
     struct hk_learner *l = enter();
     if (!l) return;
     if (hk_policy_now().learn) {
         /* Too few requests tell nothing, unless nothing else comes. */
         if (noted() >= HK_LIFE_REQUESTS || now - began >= WINDOWS_MOST * window_most)
-            close_window(l, now);
+            close_window(l);
     } else if (l->life.state == HK_LIFE_STATE_FROZEN) {
         seen = sum_up();
         atomic_store_explicit(&window_began, now, memory_order_relaxed);
@@ -178,11 +199,14 @@ void hk_learn_look_at_clock(uint64_t now)
     leave();
 }
 
-const struct hk_learner *hk_learn_look(void)
+const struct hk_learner *hk_learn_look(bool *busy)
 {
+    struct hk_learner *l = NULL;
+    *busy = false;
     if (!atomic_load_explicit(&hk_learner_here, memory_order_acquire)) return NULL;
-    struct hk_learner *l;
-    while (!(l = enter())) hk_sys_pause();
+    /* Not for ever: a signal handler may have come while its own thread is inside. */
+    for (int i = 0; i < LOOK_WAITS && !occupied_by_me() && !(l = enter()); i++) hk_sys_pause();
+    *busy = l == NULL;
     return l;
 }
 
@@ -191,7 +215,20 @@ void hk_learn_let_go(void)
     leave();
 }
 
+void hk_learn_fork_prepare(void)
+{
+    for (int i = 0; i < FORK_WAITS && occupied() && !occupied_by_me(); i++) hk_sys_yield();
+}
+
+/* What another thread was at is torn: nothing more is learned here, and what is in force stays. */
 void hk_learn_fork_child(void)
 {
-    leave(); /* by a thread that is not here; windows are sums: a torn one is one odd window */
+    if (!occupied() || occupied_by_me()) return;
+    struct hk_snapshot s = hk_policy_now();
+    s.learn = 0;
+    hk_policy_publish(s);
+    hk_pool_watch(false);
+    hk_sys_time_purges(false);
+    atomic_store_explicit(&hk_learner_here, NULL, memory_order_relaxed);
+    leave();
 }

@@ -25,9 +25,13 @@ HK_INLINE void hk_learn_tick(uint64_t now_ms)
     if (HK_UNLIKELY(atomic_load_explicit(&hk_learner_here, memory_order_relaxed) != NULL))
         hk_learn_look_at_clock(now_ms);
 }
-/* The learner, for whoever tells of it, until hk_learn_let_go; NULL: nothing is learned. */
-const struct hk_learner *hk_learn_look(void);
+/*
+ * The learner, for whoever tells of it, until hk_learn_let_go; NULL: nothing is learned, or busy:
+ * it is not to be had.
+ */
+const struct hk_learner *hk_learn_look(bool *busy);
 void hk_learn_let_go(void);
+void hk_learn_fork_prepare(void);
 void hk_learn_fork_child(void);
 
 #endif

@@ -74,6 +74,7 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
     hk_fork_courtesy();
     struct hk_heap *h = hk_thread.heap;
+    if (HK_UNLIKELY(!h) && hk_heap_attach(&hk_thread)) h = hk_thread.heap;
     if (HK_UNLIKELY(hk_policy_now().learn) && h) hk_learn_request(h);
     if (HK_LIKELY(h != NULL && n < HK_CHUNK_BYTES)) {
         hk_front_pace(h);

@@ -18,14 +18,18 @@ _Static_assert(HK_RUN_SLOTS == 32, "a bit each in a word");
 
 static _Atomic uint32_t holders; /* heaps with may_hold */
 
+/* Whole again when it returns: giving back may take the kernel long, and a fork must not wait. */
 static struct hk_unit *take_out(struct hk_heap *h, unsigned slot)
 {
+    uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     struct hk_unit *u = h->run[slot];
     h->runs &= ~(1u << slot);
     h->runs_of[u->run_units] &= ~(1u << slot);
     if (!h->runs_of[u->run_units]) h->run_lengths &= ~(1u << u->run_units);
     h->run_held[hk_run_class(u->run_units)] -= (uint16_t)u->run_units;
     h->run_units -= u->run_units;
+    atomic_store_explicit(&h->busy, busy, memory_order_release);
     return u;
 }
 
@@ -85,10 +89,10 @@ bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)
                                      atomic_load_explicit(&holders, memory_order_relaxed));
     if (units > cap) return false;
     hk_large_retire(&h->large, u);
-    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     while (h->runs == UINT32_MAX || (h->runs && h->run_units + units > cap))
         put_out(h, who_goes(h, units, hk_policy_now()));
     unsigned slot = (unsigned)__builtin_ctz(~h->runs);
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->run[slot] = u;
     h->run_last = (uint8_t)slot;
     h->runs |= 1u << slot;
@@ -130,9 +134,7 @@ struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t want)
     }
     if (!fit) return NULL;
     unsigned slot = fit >> h->run_last & 1 ? h->run_last : (unsigned)__builtin_ctz(fit);
-    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     struct hk_unit *u = take_out(h, slot);
-    atomic_store_explicit(&h->busy, 0, memory_order_release);
     if (HK_UNLIKELY(u->run_units > units))
         add(&h->run_counts.rounded[hk_policy_band(units) == HK_BAND_LARGE], u->run_units - units);
     h->run_hit = 1;
@@ -142,15 +144,12 @@ struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t want)
 void hk_runs_drop(struct hk_heap *h, bool idle_only)
 {
     bool keep = idle_only && h->run_hit;
-    uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
     h->run_hit = 0;
-    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     while (!keep && h->runs) give_back(take_out(h, (unsigned)__builtin_ctz(h->runs)));
     if (!keep && h->may_hold) {
         atomic_fetch_sub_explicit(&holders, 1, memory_order_relaxed);
         h->may_hold = 0;
     }
-    atomic_store_explicit(&h->busy, busy, memory_order_release);
 }
 
 void hk_runs_fork_child(void)
