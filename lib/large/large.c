@@ -80,8 +80,9 @@ static void purge_tail(struct hk_large_counts *by, struct hk_unit *u, char *p, s
     if (u->left < HK_TAIL_PURGE_MIN) return;
     size_t sum = atomic_load_explicit(&dirty_tails, memory_order_relaxed);
     size_t used = hk_pool_used_units() << HK_UNIT_SHIFT;
-    if (sum > PTRDIFF_MAX) return; /* who took less has told, who took more not yet */
-    if (!hk_policy_tail_purge(resident_tail(u), sum, used)) return;
+    if (sum > PTRDIFF_MAX) sum = 0; /* who took less has told, who took more not yet */
+    /* A small block that is aligned like a large one has a unit, and most of it is tail. */
+    if (u->left <= n && !hk_policy_tail_purge(resident_tail(u), sum, used)) return;
     if (hk_sys_purge(p + hk_large_bytes(u) - u->left, u->left)) set_tail(by, u, n, true);
 }
 

@@ -155,6 +155,19 @@ static void held_runs(void)
     hktest_ok(h->runs == 0 && hk_pool_used_units() == before, "what was not goes");
 }
 
+/* A small block aligned like a large one holds its pages, not its unit. */
+static void small_aligned(void)
+{
+    char *p = hakmem_malloc(HK_UNIT_BYTES);
+    memset(p, 1, HK_UNIT_BYTES);
+    hakmem_free(p);
+    char *q = hakmem_aligned_alloc(HK_UNIT_BYTES, 100);
+    bool zero = q != NULL;
+    for (size_t i = hk_sys_page_bytes(); q && i < HK_UNIT_BYTES; i++) zero &= q[i] == 0;
+    hktest_ok(zero, "the rest of its unit went back");
+    hakmem_free(q);
+}
+
 /* First touches are timed and change nothing; small pages are not taken for a huge one. */
 static void touches(void)
 {
@@ -205,6 +218,7 @@ int main(void)
     hktest_ok(last_block(), "the heap's last block grows where it stands");
     hktest_ok(vectors(), "vectors keep their bytes wherever they grow");
     held_runs();
+    small_aligned();
     touches();
     rounded_runs();
     char *p = hakmem_malloc(100000);
