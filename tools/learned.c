@@ -12,7 +12,7 @@
 #include "policy.h"
 
 const char *const band_names[BANDS] = {"mid", "large", "big"};
-const char *const state_names[STATES] = {"off", "learn", "canary", "frozen"};
+const char *const state_names[STATES] = {"off", "busy", "learn", "canary", "frozen"};
 static const char *const order_names[ORDERS] = {"try", "keep", "revert", "relearn"};
 
 struct look {
@@ -222,7 +222,7 @@ static bool understand(struct policy *p, const struct reader *r, const struct js
     struct look k = {r, false};
     *p = (struct policy){.state = word(&k, all, "state", state_names, STATES)};
     in_force(&k, all, "in_force", &p->in_force);
-    if (p->state == STATE_OFF) return !k.wrong;
+    if (p->state <= STATE_BUSY) return !k.wrong;
     in_force(&k, all, "before", &p->before);
     p->windows = number(&k, all, "windows");
     p->requests = number(&k, all, "requests");

@@ -31,14 +31,15 @@ static const char *mark(bool in_force)
 static void life_plain(const struct policy *p)
 {
     char text[SHOW_BYTES], text2[SHOW_BYTES];
-    static const char *const means[STATES] = {"nothing is learned", "learning goes on",
-                                              "what was learned is on trial", "learned"};
+    static const char *const means[STATES] = {
+        "nothing is learned", "it was learning at that moment: no more could be read",
+        "learning goes on", "what was learned is on trial", "learned"};
     struct table t = {.columns = 2};
     table_cell(&t, "process");
     table_cell(&t, "number %u of the file", p->process);
     table_cell(&t, "state");
     table_cell(&t, "%s: %s", state_names[p->state], means[p->state]);
-    if (p->state != STATE_OFF) {
+    if (p->state > STATE_BUSY) {
         table_cell(&t, "seen");
         table_cell(&t, NUMBER " windows, " NUMBER " requests for large and big blocks", p->windows,
                    p->requests);
@@ -72,7 +73,7 @@ static void in_force_plain(const struct policy *p)
 {
     static const char *const names[] = {"", "in force", "before"};
     const struct in_force *const of[] = {&p->in_force, &p->before};
-    unsigned many = p->state == STATE_OFF ? 1 : 2;
+    unsigned many = p->state <= STATE_BUSY ? 1 : 2;
     char text[SHOW_BYTES];
     struct table t;
     head(&t, 1 + many, names);
@@ -150,7 +151,7 @@ static void policy_plain(const struct policy *p)
 {
     life_plain(p);
     in_force_plain(p);
-    if (p->state == STATE_OFF) return;
+    if (p->state <= STATE_BUSY) return;
     ratings_plain(p);
     arms_plain(p);
     caps_plain(p);
@@ -261,7 +262,7 @@ static void policy_json(const struct policy *p)
     json_open(NULL, '{');
     json_count("process", p->process);
     json_text("state", state_names[p->state]);
-    if (p->state != STATE_OFF) {
+    if (p->state > STATE_BUSY) {
         json_count("windows", p->windows);
         json_count("requests", p->requests);
         json_count("tried", p->tried);
@@ -272,7 +273,7 @@ static void policy_json(const struct policy *p)
         json_count("ns_a_request_p99", p->p99);
     }
     in_force_json("in_force", &p->in_force);
-    if (p->state != STATE_OFF) {
+    if (p->state > STATE_BUSY) {
         in_force_json("before", &p->before);
         ratings_json(p);
         arms_json(p);

@@ -44,7 +44,7 @@ PRINTF(3, 4) void reader_tell(const struct reader *r, unsigned line, const char 
 #define POINTS    64
 #define RATINGS   (BANDS * ACTIONS)
 
-enum { STATE_OFF, STATE_LEARN, STATE_CANARY, STATE_FROZEN, STATES };
+enum { STATE_OFF, STATE_BUSY, STATE_LEARN, STATE_CANARY, STATE_FROZEN, STATES };
 enum { ORDER_TRY, ORDER_KEEP, ORDER_REVERT, ORDER_RELEARN, ORDERS };
 
 struct in_force {

@@ -53,8 +53,10 @@ enum status tool_profile(const struct request *r)
     if (p.state != STATE_FROZEN)
         fprintf(stderr, TOOL ": state %s, not frozen: these are the settings in force then\n",
                 state_names[p.state]);
-    if (!r->env && p.state == STATE_OFF)
-        puts("# nothing was learned: what was set; state off");
+    if (!r->env && p.state <= STATE_BUSY)
+        printf("# %s; state %s\n",
+               p.state == STATE_OFF ? "nothing was learned: what was set" : "what was in force",
+               state_names[p.state]);
     else if (!r->env)
         printf("# learned in %" PRIu64 " windows, %" PRIu64 " requests; state %s\n", p.windows,
                p.requests, state_names[p.state]);

@@ -75,9 +75,7 @@ void hk_emit_number(struct hk_emit *e, const char *name, uint64_t v)
 void hk_emit_ratio(struct hk_emit *e, const char *name, uint64_t thousandths)
 {
     name_it(e, name);
-    hk_text_dec(&e->text, thousandths / 1000);
-    hk_text_str(&e->text, ".");
-    for (unsigned unit = 100; unit; unit /= 10) hk_text_dec(&e->text, thousandths / unit % 10);
+    hk_text_ratio(&e->text, thousandths);
 }
 
 void hk_emit_q16(struct hk_emit *e, const char *name, hk_q16 v)

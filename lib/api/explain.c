@@ -167,8 +167,8 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
 {
     struct hk_emit e;
     bool busy;
+    hk_emit_begin(&e, fd, json != 0); /* it asks the kernel for memory: before learning waits */
     const struct hk_learner *l = hk_learn_look(&busy);
-    hk_emit_begin(&e, fd, json != 0);
     if (l) {
         life(&e, l);
         in_force(&e, "in_force", l->now);

@@ -4,9 +4,10 @@
  * Why: the environment is read by the constructor, the files at the first malloc: a program that
  *   makes none must not pay for them, and what ld.so and the C library allocate may come before
  *   either.
- * Invariants: S1 whoever turns `begun` on reads; the others go on with the defaults meanwhile.
- *   S2 a thread is only started while nothing is held, by the constructor or after it.
- * Threads: any.
+ * Invariants: S1 whoever turns `files_begun` on reads; the others go on with the defaults
+ * meanwhile. S2 a thread is only started while no lock is held: by the constructor, or by a first
+ * malloc before it has a heap, which the C library's own allocations for that thread may then
+ * attach. Threads: any.
  */
 #include <unistd.h>
 

@@ -164,15 +164,6 @@ static bool set_knob(unsigned k, const char *value, enum hk_source from)
     return true;
 }
 
-static void text_ratio(struct hk_text *t, int64_t v)
-{
-    hk_text_dec(t, (uint64_t)v / 1000);
-    if (v % 1000 == 0) return;
-    hk_text_str(t, ".");
-    for (int64_t unit = 100; unit && v % (unit * 10); unit /= 10)
-        hk_text_dec(t, (uint64_t)(v / unit % 10));
-}
-
 /* What values of the row look like. */
 static void tell_range(struct hk_text *t, const struct hk_knob_row *row)
 {
@@ -183,9 +174,9 @@ static void tell_range(struct hk_text *t, const struct hk_knob_row *row)
     if (row->type != HK_TYPE_INT && row->type != HK_TYPE_RATIO && row->type != HK_TYPE_RATIOS)
         return;
     bool whole = row->type == HK_TYPE_INT;
-    whole ? hk_text_dec(t, (uint64_t)row->least) : text_ratio(t, row->least);
+    whole ? hk_text_dec(t, (uint64_t)row->least) : hk_text_ratio(t, (uint64_t)row->least);
     hk_text_str(t, " to ");
-    whole ? hk_text_dec(t, (uint64_t)row->most) : text_ratio(t, row->most);
+    whole ? hk_text_dec(t, (uint64_t)row->most) : hk_text_ratio(t, (uint64_t)row->most);
 }
 
 bool hk_knobs_set(const char *var, enum hk_source from, enum hk_knob *whose)
@@ -341,11 +332,11 @@ char *hk_knob_print(enum hk_knob k, int64_t value, char *out, size_t bytes)
         const char *text = hk_knob_text(k);
         hk_text_str(&t, text ? text : "");
     } else if (row->type == HK_TYPE_RATIO) {
-        text_ratio(&t, value);
+        hk_text_ratio(&t, (uint64_t)value);
     } else if (row->type == HK_TYPE_RATIOS) {
         for (unsigned i = 0; i < HK_RATIOS_MOST; i++) {
             if (i) hk_text_str(&t, ",");
-            text_ratio(&t, hk_ratio_of(value, i));
+            hk_text_ratio(&t, (uint64_t)hk_ratio_of(value, i));
         }
     } else if (word) {
         t.len = len < t.cap ? len : t.cap;

@@ -187,7 +187,10 @@ void hk_learn_look_at_clock(uint64_t now)
     if (now < began || now - began < window_most) return;
     struct hk_learner *l = enter();
     if (!l) return;
-    if (hk_policy_now().learn) {
+    began = atomic_load_explicit(&window_began, memory_order_relaxed);
+    if (now < began || now - began < window_most) {
+        /* It was closed meanwhile. */
+    } else if (hk_policy_now().learn) {
         /* Too few requests tell nothing, unless nothing else comes. */
         if (noted() >= HK_LIFE_REQUESTS || now - began >= WINDOWS_MOST * window_most)
             close_window(l);

@@ -31,6 +31,15 @@ void hk_text_dec(struct hk_text *t, uint64_t v)
     text_number(t, v, 10, 0);
 }
 
+void hk_text_ratio(struct hk_text *t, uint64_t thousandths)
+{
+    hk_text_dec(t, thousandths / 1000);
+    if (thousandths % 1000 == 0) return;
+    hk_text_str(t, ".");
+    for (unsigned unit = 100; unit && thousandths % (unit * 10); unit /= 10)
+        hk_text_dec(t, thousandths / unit % 10);
+}
+
 void hk_text_pad(struct hk_text *t, uint64_t v, unsigned width)
 {
     text_number(t, v, 10, width);

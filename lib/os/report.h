@@ -25,6 +25,8 @@ struct hk_text {
 void hk_text_str(struct hk_text *t, const char *s);
 void hk_text_dec(struct hk_text *t, uint64_t v);
 void hk_text_hex(struct hk_text *t, uint64_t v);
+/* Thousandths as a decimal, without zeros at its end: 1.5 */
+void hk_text_ratio(struct hk_text *t, uint64_t thousandths);
 /* Right-aligned decimal in a field of width characters. */
 void hk_text_pad(struct hk_text *t, uint64_t v, unsigned width);
 

@@ -2,9 +2,8 @@
 /*
  * What: the platform contract: every system call of the library is made here and counted here.
  * Why: one published list (mmap munmap madvise mremap getrusage futex sched_yield write; open, read
- * and close only for statistics that the user asked for), one place to inject faults, and errno
- *   kept: no function here changes it.
- * Threads: all.
+ *   and close for files: settings, the group's limit, what the user asked to be written), one place
+ * to inject faults, and errno kept: no function here changes it. Threads: all.
  */
 #ifndef HK_OS_SYS_H
 #define HK_OS_SYS_H

@@ -90,16 +90,6 @@ uint64_t hk_isqrt(uint64_t n)
     return root;
 }
 
-hk_q16 hk_q16_sqrt(hk_q16 x)
-{
-    if (x <= 0) return 0;
-    uint64_t v = (uint64_t)x;
-    /* 16 more digits give 8 more of the root; as many of them as there is room for, in pairs. */
-    unsigned more = (63 - hk_log2(v)) & ~1u;
-    if (more > 16) more = 16;
-    return (hk_q16)(hk_isqrt(v << more) << (16 - more) / 2);
-}
-
 #define EXP_DIGITS 30
 #define LOG2_E     1549082005 /* in 30 binary digits */
 #define LN2_EXP    744261118  /* ln 2 in 30 binary digits */

@@ -43,8 +43,6 @@ hk_q16 hk_q16_div(hk_q16 a, hk_q16 b);
 hk_q16 hk_q16_of(uint64_t a, uint64_t b);
 /* Natural logarithm, error < 0.0001; what is not positive counts as 2^-16. -11.1 … 32.6. */
 hk_q16 hk_q16_ln(hk_q16 x);
-/* Square root, rounded down below 2^31, error < 2^-30 of it above; what is negative counts as 0. */
-hk_q16 hk_q16_sqrt(hk_q16 x);
 /* e to the power of x held to ±16: error < 0.01 % of it or 2^-16, whichever is more. */
 hk_q16 hk_q16_exp(hk_q16 x);
 /* Root of a whole number, rounded down: < 2^32. */

@@ -5,8 +5,6 @@
  */
 #include "policy/idle.h"
 
-#include <string.h>
-
 uint32_t hk_action_ms(uint32_t action)
 {
     static const uint32_t ms[HK_ACTIONS] = {HK_ACTION_KEEP_MS, HK_ACTION_LAZY_MS,
@@ -27,11 +25,6 @@ void hk_idle_again(struct hk_idle *h, uint64_t ms, uint64_t kib)
 {
     uint64_t *sum = &h->again[hk_idle_bucket(ms)];
     *sum = hk_sat_add(*sum, kib);
-}
-
-void hk_idle_look(struct hk_idle *h)
-{
-    memset(h->still, 0, sizeof h->still);
 }
 
 void hk_idle_still(struct hk_idle *h, uint64_t ms, uint64_t kib)

@@ -44,8 +44,6 @@ uint32_t hk_action_ms(uint32_t action);
 uint32_t hk_idle_ms(uint32_t bucket);
 /* So many KiB were taken again after they had lain free for ms. */
 void hk_idle_again(struct hk_idle *h, uint64_t ms, uint64_t kib);
-/* A look at what lies free begins: forget the last one. */
-void hk_idle_look(struct hk_idle *h);
 /* So many KiB lie free and have for ms. */
 void hk_idle_still(struct hk_idle *h, uint64_t ms, uint64_t kib);
 /* What is remembered of memory taken again shrinks by a sixteenth, rounded down to nothing. */

@@ -116,7 +116,6 @@ struct hk_learner {
     struct hk_random random;
     struct hk_snapshot now, learned, before; /* in force · by what is known · to go back to */
     uint64_t windows, requests;
-    uint64_t least_ns;                               /* a request, of any window; fades */
     struct hk_decision decision[HK_LEARN_DECISIONS]; /* number d is at d % HK_LEARN_DECISIONS */
     uint64_t decisions;
     struct hk_learn_history history;

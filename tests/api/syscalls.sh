@@ -5,7 +5,7 @@
 #   (openat, read, fstat, three or four mmap, close, mprotect); an allocator may hardly add to that.
 #   Sandboxes kill for a call they do not expect.
 . "${HK_SRC:?}/tests/house/tap.sh"
-export HAKMEM_THP=auto # as in all modes but research, which advises its first memory
+[ "${HAKMEM_MODE-}" != research ] || export HAKMEM_THP=auto # it advises its first memory
 more_max=7 first_max=3 steady_max=100
 # all that the library may call while the program runs, and, with HAKMEM_STATS, at its end
 allowed='mmap munmap madvise mremap getrusage futex sched_yield'

@@ -103,6 +103,11 @@ import json, sys
 j = json.load(open(sys.argv[1]))
 assert j == {'process': 1, 'state': 'off', 'in_force': {'action_mid': 'lazy', 'action_large': 'batch', 'action_big': 'keep',
     'wmax_mid': 1, 'wmax_large': 2.5}}, j" shown.json
+sed 's/"off"/"busy"/' policy.json > busy.json
+run policy --process 1 busy.json
+same "a dump that could not wait for learning" "$status $(sed -n 2p <<< "$out" | tr -s ' ')" "0 state busy: it was learning at that moment: no more could be read"
+run profile --process 1 busy.json
+same "profile: nor is it frozen" "$status $(sed -n 1p <<< "$out")" "0 # what was in force; state busy"
 run policy --svg chart.svg policy.json
 same "--svg: all is well" "$status $err" "0 "
 python "--svg: a picture with a line for each rating and cap, inside of it" "

@@ -218,17 +218,16 @@ static void note(struct world *w, uint64_t out)
 
 static void fuzz_fixed(struct world *w)
 {
-    hk_q16 a = (hk_q16)wild(&w->r), b = (hk_q16)wild(&w->r), c[6];
+    hk_q16 a = (hk_q16)wild(&w->r), b = (hk_q16)wild(&w->r), c[5];
     c[0] = hk_q16_mul(a, b);
     c[1] = hk_q16_div(a, b);
     c[2] = hk_q16_of((uint64_t)a, (uint64_t)b);
     c[3] = hk_q16_ln(a);
-    c[4] = hk_q16_sqrt(a);
-    c[5] = hk_q16_exp(b);
-    for (int i = 0; i < 6; i++) note(w, (uint64_t)c[i]);
+    c[4] = hk_q16_exp(b);
+    for (int i = 0; i < 5; i++) note(w, (uint64_t)c[i]);
     expect(w, c[0] >= HK_Q16_LEAST && c[1] >= HK_Q16_LEAST && c[2] >= 0, "quotients");
     expect(w, c[3] >= -HK_Q16(12) && c[3] <= HK_Q16(33), "ln");
-    expect(w, c[4] >= 0 && c[4] < (hk_q16)1 << 40 && c[5] >= 0 && c[5] < HK_Q16(1 << 24), "exp");
+    expect(w, c[4] >= 0 && c[4] < HK_Q16(1 << 24), "exp");
     uint64_t root = hk_isqrt((uint64_t)a);
     expect(w, root * root <= (uint64_t)a && (uint64_t)a - root * root <= 2 * root, "isqrt");
 }
@@ -305,7 +304,7 @@ static void fuzz_idle(struct world *w)
     if (x & 1) hk_idle_again(&w->idle, ms, kib >> (x >> 8 & 63));
     if (x & 2) hk_idle_still(&w->idle, ms, kib >> (x >> 16 & 63));
     if (x & 4) hk_idle_fade(&w->idle);
-    if (x % 64 == 0) hk_idle_look(&w->idle);
+    if (x % 64 == 0) memset(w->idle.still, 0, sizeof w->idle.still);
     if (x & 8) p.call_ns = (uint32_t)wild(&w->r);
     if (x & 16) p.refault_ns_per_kib = (uint32_t)wild(&w->r);
     hk_idle_costs(&w->idle, &p, cost);
