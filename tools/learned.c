@@ -106,6 +106,15 @@ static uint64_t wmax(struct look *k, const struct json *group, const char *name)
     return 1000;
 }
 
+static uint64_t threshold(struct look *k, const struct json *group, const char *name)
+{
+    const struct hk_knob_row *row = &hk_knob_rows[HK_KNOB_thp_threshold];
+    uint64_t v = number(k, group, name);
+    if (v <= (uint64_t)row->most) return v;
+    tell(k, member(k, group, name, JSON_NUMBER), "%s is more than 1 TiB", name);
+    return (uint64_t)row->def;
+}
+
 /* A list of so many of that kind, of groups or numbers. */
 static const struct json *list(struct look *k, const struct json *group, const char *name,
                                enum json_kind kind, unsigned least, unsigned most)
@@ -128,6 +137,20 @@ static void numbers(struct look *k, const struct json *group, const char *name, 
     for (const struct json *j = l->first; j; j = j->next) *out++ = j->whole;
 }
 
+/* None to two, ascending; they are what settings hold. */
+static void sizes(struct look *k, const struct json *group, const char *name, uint64_t out[SIZES])
+{
+    const struct hk_knob_row *row = &hk_knob_rows[HK_KNOB_mid_dyn1];
+    const struct json *l = list(k, group, name, JSON_NUMBER, 0, SIZES);
+    uint64_t last = 0, i = 0;
+    for (const struct json *j = l->first; j; last = j->whole, j = j->next) {
+        if (j->whole <= last || j->whole > (uint64_t)row->most)
+            tell(k, j, "%s has a size that it cannot have", name);
+        else
+            out[i++] = j->whole;
+    }
+}
+
 static void in_force(struct look *k, const struct json *group, const char *name, struct in_force *f)
 {
     const struct json *g = member(k, group, name, JSON_GROUP);
@@ -137,6 +160,8 @@ static void in_force(struct look *k, const struct json *group, const char *name,
     f->wmax[1] = wmax(k, g, "wmax_large");
     for (const struct json *j = g->first; j; j = j->next)
         f->caps_on |= strcmp(j->name, "cap_units") == 0;
+    f->threshold = threshold(k, g, "thp_threshold");
+    sizes(k, g, "sizes", f->size);
     if (f->caps_on) numbers(k, g, "cap_units", f->cap_units, CLASSES);
 }
 
@@ -145,6 +170,12 @@ static void in_order(struct look *k, const struct json *g, unsigned i, unsigned 
 {
     if (word(k, g, "band", band_names, BANDS) != i / each)
         tell(k, g, "a value of band %s should be here", band_names[i / each]);
+}
+
+static struct arm arm(struct look *k, const struct json *g, uint64_t value)
+{
+    return (struct arm){value, number(k, g, "pulls"), thousandths(k, g, "mean"),
+                        thousandths(k, g, "bound")};
 }
 
 static void tables(struct look *k, const struct json *all, struct policy *p)
@@ -160,10 +191,11 @@ static void tables(struct look *k, const struct json *all, struct policy *p)
     i = 0;
     for (g = list(k, all, "rounding", JSON_GROUP, 2 * ARMS, 2 * ARMS)->first; g; g = g->next, i++) {
         in_order(k, g, i, ARMS);
-        p->arm[i / ARMS][i % ARMS] =
-            (struct arm){wmax(k, g, "wmax"), number(k, g, "pulls"), thousandths(k, g, "mean"),
-                         thousandths(k, g, "bound")};
+        p->arm[i / ARMS][i % ARMS] = arm(k, g, wmax(k, g, "wmax"));
     }
+    i = 0;
+    for (g = list(k, all, "thp", JSON_GROUP, ARMS, ARMS)->first; g; g = g->next, i++)
+        p->huge[i] = arm(k, g, threshold(k, g, "threshold"));
     i = 0;
     for (g = list(k, all, "caps", JSON_GROUP, CLASSES, CLASSES)->first; g; g = g->next, i++)
         p->cap[i] = (struct cap){number(k, g, "units"), number(k, g, "cap"), number(k, g, "most"),
@@ -172,8 +204,9 @@ static void tables(struct look *k, const struct json *all, struct policy *p)
 
 static struct decision decision(struct look *k, const struct json *g)
 {
-    static const char *const about[] = {"action_mid", "action_large", "action_big", "wmax_mid",
-                                        "wmax_large", "caps",         "state"};
+    static const char *const about[] = {"action_mid", "action_large", "action_big",
+                                        "wmax_mid",   "wmax_large",   "thp_threshold",
+                                        "caps",       "sizes",        "state"};
     unsigned what = word(k, g, "what", about, sizeof about / sizeof *about);
     struct decision d = {.window = number(k, g, "window")};
     if (what < BANDS) {
@@ -191,9 +224,19 @@ static struct decision decision(struct look *k, const struct json *g)
         d.cost[0] = thousandths(k, g, "reward_from");
         d.cost[1] = thousandths(k, g, "reward_to");
     } else if (what == BANDS + 2) {
+        d.about = ABOUT_HUGE;
+        d.wmax[0] = threshold(k, g, "from");
+        d.wmax[1] = threshold(k, g, "to");
+        d.cost[0] = thousandths(k, g, "reward_from");
+        d.cost[1] = thousandths(k, g, "reward_to");
+    } else if (what == BANDS + 3) {
         d.about = ABOUT_CAPS;
         d.changed = number(k, g, "changed");
         d.cost[1] = number(k, g, "bytes");
+    } else if (what == BANDS + 4) {
+        d.about = ABOUT_SIZES;
+        sizes(k, g, "from", d.size[0]);
+        sizes(k, g, "to", d.size[1]);
     } else {
         d.about = ABOUT_STATE;
         d.order = word(k, g, "order", order_names, ORDERS);

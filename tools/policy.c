@@ -74,7 +74,7 @@ static void in_force_plain(const struct policy *p)
     static const char *const names[] = {"", "in force", "before"};
     const struct in_force *const of[] = {&p->in_force, &p->before};
     unsigned many = p->state <= STATE_BUSY ? 1 : 2;
-    char text[SHOW_BYTES];
+    char text[SHOW_BYTES], two[2 * SHOW_BYTES];
     struct table t;
     head(&t, 1 + many, names);
     for (unsigned b = 0; b < BANDS; b++) {
@@ -86,6 +86,11 @@ static void in_force_plain(const struct policy *p)
         table_cell(&t, "times as long as asked for, %s", band_names[b]);
         for (unsigned i = 0; i < many; i++) wmax_cell(&t, of[i]->wmax[b]);
     }
+    table_cell(&t, "threshold of huge pages");
+    for (unsigned i = 0; i < many; i++)
+        table_cell(&t, "%s", show_threshold(of[i]->threshold, text));
+    table_cell(&t, "sizes with a class of their own");
+    for (unsigned i = 0; i < many; i++) table_cell(&t, "%s", show_sizes(of[i]->size, two));
     table_cell(&t, "caps, in 64 KiB");
     for (unsigned i = 0; i < many; i++) caps_cell(&t, of[i]);
     end(&t);
@@ -132,6 +137,23 @@ static void arms_plain(const struct policy *p)
     end(&t);
 }
 
+static void huge_plain(const struct policy *p)
+{
+    static const char *const names[] = {"huge pages from", "pulls", "mean", "bound", "in force"};
+    char text[SHOW_BYTES];
+    struct table t;
+    head(&t, 5, names);
+    for (unsigned a = 0; a < ARMS; a++) {
+        const struct arm *m = &p->huge[a];
+        table_cell(&t, "%s", show_threshold(m->wmax, text));
+        table_cell(&t, NUMBER, m->pulls);
+        table_cell(&t, "%.3f", (double)m->mean / 1000);
+        table_cell(&t, "%.3f", (double)m->bound / 1000);
+        table_cell(&t, "%s", mark(m->wmax == p->in_force.threshold));
+    }
+    end(&t);
+}
+
 static void caps_plain(const struct policy *p)
 {
     static const char *const names[] = {"blocks up to", "cap", "at most", "misses a window"};
@@ -154,6 +176,7 @@ static void policy_plain(const struct policy *p)
     if (p->state <= STATE_BUSY) return;
     ratings_plain(p);
     arms_plain(p);
+    huge_plain(p);
     caps_plain(p);
     for (unsigned i = 0; i < p->decisions; i++) {
         char *told = decision_told(&p->decision[i]);
@@ -170,6 +193,10 @@ static void in_force_json(const char *name, const struct in_force *f)
     for (unsigned b = 0; b < BANDS; b++) json_text(actions[b], action_name(f->action[b], text));
     json_ratio("wmax_mid", f->wmax[0]);
     json_ratio("wmax_large", f->wmax[1]);
+    json_count("thp_threshold", f->threshold);
+    json_open("sizes", '[');
+    for (unsigned i = 0; i < SIZES && f->size[i]; i++) json_count(NULL, f->size[i]);
+    json_close(']');
     if (f->caps_on) {
         json_open("cap_units", '[');
         for (unsigned c = 0; c < CLASSES; c++) json_count(NULL, f->cap_units[c]);
@@ -211,6 +238,21 @@ static void arms_json(const struct policy *p)
             json_bool("in_force", a == arm_in_force(p, b));
             json_close('}');
         }
+    }
+    json_close(']');
+}
+
+static void huge_json(const struct policy *p)
+{
+    json_open("thp", '[');
+    for (unsigned a = 0; a < ARMS; a++) {
+        json_open(NULL, '{');
+        json_count("threshold", p->huge[a].wmax);
+        json_count("pulls", p->huge[a].pulls);
+        json_ratio("mean", p->huge[a].mean);
+        json_ratio("bound", p->huge[a].bound);
+        json_bool("in_force", p->huge[a].wmax == p->in_force.threshold);
+        json_close('}');
     }
     json_close(']');
 }
@@ -277,6 +319,7 @@ static void policy_json(const struct policy *p)
         in_force_json("before", &p->before);
         ratings_json(p);
         arms_json(p);
+        huge_json(p);
         caps_json(p);
         over_time_json(p);
     }

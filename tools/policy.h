@@ -40,6 +40,7 @@ PRINTF(3, 4) void reader_tell(const struct reader *r, unsigned line, const char 
 #define ACTIONS   4
 #define ARMS      5
 #define CLASSES   6
+#define SIZES     2
 #define DECISIONS 64
 #define POINTS    64
 #define RATINGS   (BANDS * ACTIONS)
@@ -50,17 +51,19 @@ enum { ORDER_TRY, ORDER_KEEP, ORDER_REVERT, ORDER_RELEARN, ORDERS };
 struct in_force {
     unsigned action[BANDS];
     uint64_t wmax[2];
-    uint64_t cap_units[CLASSES];
+    uint64_t cap_units[CLASSES], size[SIZES]; /* bytes; 0: none */
+    uint64_t threshold;                       /* of huge pages, bytes */
     bool caps_on;
 };
 struct decision {
     uint64_t window;
-    enum { ABOUT_ACTION, ABOUT_WMAX, ABOUT_CAPS, ABOUT_STATE } about;
-    unsigned band, order; /* of an action or a rounding; of the state */
-    unsigned from, to;    /* actions */
-    uint64_t wmax[2];     /* from, to */
-    uint64_t cost[2];     /* ns of from and to; rewards; ns a request now and before; -, bytes */
-    uint64_t changed;     /* caps */
+    enum { ABOUT_ACTION, ABOUT_WMAX, ABOUT_HUGE, ABOUT_CAPS, ABOUT_SIZES, ABOUT_STATE } about;
+    unsigned band, order;    /* of an action or a rounding; of the state */
+    unsigned from, to;       /* actions */
+    uint64_t wmax[2];        /* from, to: thousandths; of ABOUT_HUGE: bytes */
+    uint64_t cost[2];        /* ns of from and to; rewards; ns a request now and before; -, bytes */
+    uint64_t changed;        /* caps */
+    uint64_t size[2][SIZES]; /* from, to */
 };
 struct policy {
     unsigned process; /* its number in the file, from 1 on */
@@ -72,7 +75,7 @@ struct policy {
     } rating[BANDS][ACTIONS];
     struct arm {
         uint64_t wmax, pulls, mean, bound;
-    } arm[2][ARMS];
+    } arm[2][ARMS], huge[ARMS]; /* wmax of huge: a threshold, bytes */
     struct cap {
         uint64_t units, cap, most, misses;
     } cap[CLASSES];
@@ -96,6 +99,10 @@ unsigned arm_in_force(const struct policy *p, unsigned band);
 char *decision_told(const struct decision *d);
 /* Nanoseconds in the unit that suits; thousandths with a point. */
 const char *show_ns(uint64_t ns, char out[SHOW_BYTES]);
+/* Sizes with `and` between, or `none`. */
+const char *show_sizes(const uint64_t size[SIZES], char out[2 * SHOW_BYTES]);
+/* Bytes, or `none`. */
+const char *show_threshold(uint64_t bytes, char out[SHOW_BYTES]);
 const char *show_thousandths(uint64_t v, char out[SHOW_BYTES]);
 
 /* chart.c */

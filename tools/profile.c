@@ -61,6 +61,10 @@ enum status tool_profile(const struct request *r)
         printf("# learned in %" PRIu64 " windows, %" PRIu64 " requests; state %s\n", p.windows,
                p.requests, state_names[p.state]);
     for (unsigned b = 0; b < BANDS; b++) line(r->env, actions[b], p.in_force.action[b]);
+    if ((int64_t)p.in_force.threshold != hk_knob_rows[HK_KNOB_thp_threshold].def)
+        line(r->env, HK_KNOB_thp_threshold, (int64_t)p.in_force.threshold);
+    for (unsigned i = 0; i < SIZES && p.in_force.size[i]; i++)
+        line(r->env, i ? HK_KNOB_mid_dyn2 : HK_KNOB_mid_dyn1, (int64_t)p.in_force.size[i]);
     rounding(&p, r->env, 0);
     rounding(&p, r->env, 1);
     line(r->env, HK_KNOB_learn, 1); /* frozen, and the last one */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "policy.h"
 
@@ -29,6 +30,18 @@ const char *show_ns(uint64_t ns, char out[SHOW_BYTES])
 const char *show_thousandths(uint64_t v, char out[SHOW_BYTES])
 {
     snprintf(out, SHOW_BYTES, "%.15g", (double)v / 1000);
+    return out;
+}
+
+const char *show_sizes(const uint64_t size[SIZES], char out[2 * SHOW_BYTES])
+{
+    char text[SHOW_BYTES];
+    snprintf(out, 2 * SHOW_BYTES, "%s",
+             size[0] ? show_value(HK_KNOB_mid_dyn1, (int64_t)size[0], NULL, text) : "none");
+    if (!size[1]) return out;
+    size_t len = strlen(out);
+    snprintf(out + len, 2 * SHOW_BYTES - len, " and %s",
+             show_value(HK_KNOB_mid_dyn1, (int64_t)size[1], NULL, text));
     return out;
 }
 
@@ -56,6 +69,26 @@ static int rounding_told(const struct decision *d, char **out)
                     show_thousandths(d->cost[0], was));
 }
 
+const char *show_threshold(uint64_t bytes, char out[SHOW_BYTES])
+{
+    const struct hk_knob_row *row = &hk_knob_rows[HK_KNOB_thp_threshold];
+    if (bytes < (uint64_t)row->most)
+        return show_value(HK_KNOB_thp_threshold, (int64_t)bytes, NULL, out);
+    snprintf(out, SHOW_BYTES, "none");
+    return out;
+}
+
+static int huge_told(const struct decision *d, char **out)
+{
+    char from[SHOW_BYTES], to[SHOW_BYTES], was[SHOW_BYTES], is[SHOW_BYTES];
+    return asprintf(out,
+                    "window %" PRIu64
+                    ": threshold of huge pages: %s instead of %s; mean rewards so "
+                    "far: %s and %s",
+                    d->window, show_threshold(d->wmax[1], to), show_threshold(d->wmax[0], from),
+                    show_thousandths(d->cost[1], is), show_thousandths(d->cost[0], was));
+}
+
 static int caps_told(const struct decision *d, char **out)
 {
     return asprintf(out,
@@ -63,6 +96,16 @@ static int caps_told(const struct decision *d, char **out)
                     "all of them allow %.1f MiB a thread",
                     d->window, d->changed, d->changed == 1 ? "" : "s",
                     (double)d->cost[1] / (1 << 20));
+}
+
+static int sizes_told(const struct decision *d, char **out)
+{
+    char from[2 * SHOW_BYTES], to[2 * SHOW_BYTES];
+    return asprintf(out,
+                    "window %" PRIu64
+                    ": sizes with a class of their own: %s instead of %s, by what "
+                    "most requests between 32 and 256 KiB are for",
+                    d->window, show_sizes(d->size[1], to), show_sizes(d->size[0], from));
 }
 
 static int state_told(const struct decision *d, char **out)
@@ -82,11 +125,9 @@ static int state_told(const struct decision *d, char **out)
 
 char *decision_told(const struct decision *d)
 {
-    static int (*const told[])(const struct decision *d,
-                               char **out) = {[ABOUT_ACTION] = action_told,
-                                              [ABOUT_WMAX] = rounding_told,
-                                              [ABOUT_CAPS] = caps_told,
-                                              [ABOUT_STATE] = state_told};
+    static int (*const told[])(const struct decision *d, char **out) = {
+        [ABOUT_ACTION] = action_told, [ABOUT_WMAX] = rounding_told, [ABOUT_HUGE] = huge_told,
+        [ABOUT_CAPS] = caps_told,     [ABOUT_SIZES] = sizes_told,   [ABOUT_STATE] = state_told};
     char *out = NULL;
     if (told[d->about](d, &out) < 0) exit(complain(WRONG, "out of memory"));
     return out;

@@ -14,15 +14,24 @@ static const char *const band_name[HK_LEARN_BANDS] = {"mid", "large", "big"};
 static const char *const action_name[HK_ACTIONS] = {"keep", "lazy", "batch", "now"};
 static const char *const state_name[] = {"off", "learn", "canary", "frozen"};
 static const char *const order_name[] = {"nothing", "try", "keep", "revert", "relearn"};
-static const char *const decided_name[] = {"action_mid", "action_large", "action_big", "wmax_mid",
-                                           "wmax_large", "caps",         "state"};
+static const char *const decided_name[] = {"action_mid", "action_large", "action_big",
+                                           "wmax_mid",   "wmax_large",   "thp_threshold",
+                                           "caps",       "sizes",        "state"};
 
 static uint64_t thousandths_of(unsigned band, unsigned arm)
 {
     return atomic_load_explicit(&hk_policy_wmax[band][arm], memory_order_relaxed);
 }
 
-static void in_force(struct hk_emit *e, const char *name, struct hk_snapshot s)
+static void two_sizes(struct hk_emit *e, const char *name, size_t first, size_t second)
+{
+    hk_emit_open(e, name, '[');
+    if (first) hk_emit_number(e, NULL, first);
+    if (second) hk_emit_number(e, NULL, second);
+    hk_emit_close(e, ']');
+}
+
+static void in_force(struct hk_emit *e, const char *name, struct hk_snapshot s, const size_t *sizes)
 {
     hk_emit_open(e, name, '{');
     for (unsigned b = 0; b < HK_LEARN_BANDS; b++) {
@@ -31,6 +40,8 @@ static void in_force(struct hk_emit *e, const char *name, struct hk_snapshot s)
     }
     hk_emit_ratio(e, "wmax_mid", thousandths_of(0, s.wmax_mid));
     hk_emit_ratio(e, "wmax_large", thousandths_of(1, s.wmax_large));
+    hk_emit_number(e, "thp_threshold", hk_policy_huge_from(s.huge_from));
+    two_sizes(e, "sizes", sizes[0], sizes[1]);
     if (s.caps_on) {
         hk_emit_open(e, "cap_units", '[');
         for (unsigned c = 0; c < HK_RUN_CLASSES; c++) hk_emit_number(e, NULL, hk_policy_cap(s, c));
@@ -57,26 +68,47 @@ static void ratings(struct hk_emit *e, const struct hk_learner *l)
     hk_emit_close(e, ']');
 }
 
+static void arm(struct hk_emit *e, const struct hk_ucb *u, unsigned a)
+{
+    hk_emit_number(e, "pulls", u->pulls[a]);
+    hk_emit_q16(e, "mean", hk_ucb_mean(u, a));
+    hk_emit_q16(e, "bound", hk_ucb_bound(u, a));
+    hk_emit_close(e, '}');
+}
+
+static void trials(struct hk_emit *e, const char *name, uint64_t tried, uint64_t kept,
+                   uint64_t rolled_back)
+{
+    hk_emit_open(e, name, '{');
+    hk_emit_number(e, "tried", tried);
+    hk_emit_number(e, "kept", kept);
+    hk_emit_number(e, "rolled_back", rolled_back);
+    hk_emit_close(e, '}');
+}
+
 static void arms(struct hk_emit *e, const struct hk_learner *l)
 {
+    const struct hk_canary *c = l->canary, *huge = &l->canary[HK_LEARN_HUGE];
     hk_emit_open(e, "rounding", '[');
     for (unsigned b = 0; b < 2; b++) {
         for (unsigned a = 0; a < HK_WMAX_ARMS; a++) {
             hk_emit_open(e, NULL, '{');
             hk_emit_word(e, "band", band_name[b]);
             hk_emit_ratio(e, "wmax", thousandths_of(b, a));
-            hk_emit_number(e, "pulls", l->ucb[b].pulls[a]);
-            hk_emit_q16(e, "mean", hk_ucb_mean(&l->ucb[b], a));
-            hk_emit_q16(e, "bound", hk_ucb_bound(&l->ucb[b], a));
-            hk_emit_close(e, '}');
+            arm(e, &l->ucb[b], a);
         }
     }
     hk_emit_close(e, ']');
-    hk_emit_open(e, "rounding_trials", '{');
-    hk_emit_number(e, "tried", l->canary[0].tried + l->canary[1].tried);
-    hk_emit_number(e, "kept", l->canary[0].kept + l->canary[1].kept);
-    hk_emit_number(e, "rolled_back", l->canary[0].rolled_back + l->canary[1].rolled_back);
-    hk_emit_close(e, '}');
+    trials(e, "rounding_trials", c[0].tried + c[1].tried, c[0].kept + c[1].kept,
+           c[0].rolled_back + c[1].rolled_back);
+    hk_emit_open(e, "thp", '[');
+    for (unsigned a = 0; a < HK_HUGE_ARMS; a++) {
+        hk_emit_open(e, NULL, '{');
+        hk_emit_number(e, "threshold", hk_policy_huge_from(a));
+        arm(e, &l->ucb[HK_LEARN_HUGE], a);
+    }
+    hk_emit_close(e, ']');
+    trials(e, "thp_trials", huge->tried, huge->kept, huge->rolled_back);
 }
 
 static void caps(struct hk_emit *e, const struct hk_learner *l)
@@ -92,6 +124,18 @@ static void caps(struct hk_emit *e, const struct hk_learner *l)
         hk_emit_close(e, '}');
     }
     hk_emit_close(e, ']');
+}
+
+static void arms_of(struct hk_emit *e, const struct hk_decision *d)
+{
+    unsigned band = d->what == HK_DECIDED_WMAX_LARGE;
+    if (d->what == HK_DECIDED_HUGE) {
+        hk_emit_number(e, "from", hk_policy_huge_from(d->from));
+        hk_emit_number(e, "to", hk_policy_huge_from(d->to));
+    } else {
+        hk_emit_ratio(e, "from", thousandths_of(band, d->from));
+        hk_emit_ratio(e, "to", thousandths_of(band, d->to));
+    }
 }
 
 static void decisions(struct hk_emit *e, const struct hk_learner *l)
@@ -112,10 +156,11 @@ static void decisions(struct hk_emit *e, const struct hk_learner *l)
         } else if (d->what == HK_DECIDED_CAPS) {
             hk_emit_number(e, "changed", d->to);
             hk_emit_number(e, "bytes", d->cost_to);
+        } else if (d->what == HK_DECIDED_SIZES) {
+            two_sizes(e, "from", (uint32_t)d->cost_from, d->cost_from >> 32);
+            two_sizes(e, "to", (uint32_t)d->cost_to, d->cost_to >> 32);
         } else if (d->what >= HK_DECIDED_WMAX_MID) {
-            unsigned band = d->what == HK_DECIDED_WMAX_LARGE;
-            hk_emit_ratio(e, "from", thousandths_of(band, d->from));
-            hk_emit_ratio(e, "to", thousandths_of(band, d->to));
+            arms_of(e, d);
             hk_emit_q16(e, "reward_from", (hk_q16)d->cost_from);
             hk_emit_q16(e, "reward_to", (hk_q16)d->cost_to);
         } else {
@@ -171,8 +216,8 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
     const struct hk_learner *l = hk_learn_look(&busy);
     if (l) {
         life(&e, l);
-        in_force(&e, "in_force", l->now);
-        in_force(&e, "before", l->before);
+        in_force(&e, "in_force", l->now, l->sizes_now);
+        in_force(&e, "before", l->before, l->sizes_before);
         ratings(&e, l);
         arms(&e, l);
         caps(&e, l);
@@ -180,8 +225,10 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
         history(&e, l);
         hk_learn_let_go();
     } else {
+        size_t sizes[HK_DYN_CHOSEN];
+        hk_dyn_read(sizes);
         hk_emit_word(&e, "state", busy ? "busy" : "off");
-        in_force(&e, "in_force", hk_policy_now());
+        in_force(&e, "in_force", hk_policy_now(), sizes);
     }
     hk_emit_end(&e);
 }

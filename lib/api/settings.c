@@ -35,6 +35,7 @@ static struct hk_snapshot first_snapshot(void)
         hk_policy_set_wmax(true, i + 1, (uint16_t)large);
     }
     return (struct hk_snapshot){
+        .dyn = hk_dyn_now() != 0,
         .adapt = hk_knob_value(HK_KNOB_free_policy) != 0,
         .wmax_mid = hk_knob_value(HK_KNOB_wmax_mid) & 7,
         .wmax_large = hk_knob_value(HK_KNOB_wmax_large) & 7,
@@ -42,6 +43,23 @@ static struct hk_snapshot first_snapshot(void)
         .action_large = hk_knob_value(HK_KNOB_action_large) & 3,
         .action_big = (big ? hk_knob_value(HK_KNOB_action_big) : HK_ACTION_NOW) & 3,
     };
+}
+
+/* The sizes set by hand that need a class, ascending, and 0; how many are left to be learned. */
+static unsigned sizes_set(size_t out[HK_DYN_CHOSEN])
+{
+    static const enum hk_knob size[] = {HK_KNOB_mid_dyn1, HK_KNOB_mid_dyn2},
+                              learn[] = {HK_KNOB_dyn1_auto, HK_KNOB_dyn2_auto};
+    unsigned left = 0;
+    out[0] = out[1] = 0;
+    for (unsigned i = 0; i < HK_DYN_CHOSEN; i++) {
+        size_t n = hk_align_up((size_t)hk_knob_value(size[i]), HK_DYN_ROUND);
+        if (!n) left += hk_knob_value(learn[i]) != 0;
+        if (n <= HK_MID_MAX || n == out[0]) continue;
+        out[1] = out[0] && out[0] < n ? n : out[0];
+        if (out[1] != n) out[0] = n;
+    }
+    return left;
 }
 
 static hk_q16 ratio(enum hk_knob k)
@@ -59,6 +77,7 @@ static void begin_to_learn(void)
         .elo = (enum hk_elo_mode)hk_knob_value(HK_KNOB_evo_policy),
         .wmax = hk_knob_value(HK_KNOB_wmax_learn),
         .caps = hk_knob_value(HK_KNOB_cap_learn),
+        .huge = hk_knob_value(HK_KNOB_thp_learn) && hk_knob_value(HK_KNOB_thp) == HK_THP_AUTO,
         .seed = (uint64_t)hk_knob_value(HK_KNOB_seed),
         .start = first_snapshot(),
         .target = {ratio(HK_KNOB_target_hit_mid), ratio(HK_KNOB_target_hit_large)},
@@ -67,6 +86,7 @@ static void begin_to_learn(void)
         .step = {(uint32_t)hk_knob_value(HK_KNOB_cap_step_mid),
                  (uint32_t)hk_knob_value(HK_KNOB_cap_step_large)},
     };
+    c.sizes = sizes_set(c.sizes_set);
     hk_learn_start(&c, (uint32_t)hk_knob_value(HK_KNOB_learn_window_ms));
 }
 
@@ -74,8 +94,13 @@ static void begin_to_learn(void)
 static void hand_out(void)
 {
     if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
+    atomic_store_explicit(&hk_policy_huge_set, (uint64_t)hk_knob_value(HK_KNOB_thp_threshold),
+                          memory_order_relaxed);
     hk_dense_set_mode((enum hk_thp)hk_knob_value(HK_KNOB_thp));
     hk_purge_set_batch(hk_knob_value(HK_KNOB_batch));
+    size_t sizes[HK_DYN_CHOSEN];
+    sizes_set(sizes);
+    hk_dyn_set(sizes);
     hk_policy_publish(first_snapshot());
     if (hk_knob_value(HK_KNOB_cgroup)) hk_front_watch_group();
     hk_heap_set_own(hk_knob_value(HK_KNOB_thread_cache));

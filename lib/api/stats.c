@@ -37,10 +37,12 @@ static uint64_t in_bin(unsigned c)
 static void add_heaps(struct hakmem_stats *s)
 {
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
-        for (unsigned c = 1; c < HK_CLASSES; c++) {
+        for (unsigned c = 1; c < HK_ALL_CLASSES; c++) {
             uint64_t n = h->handed[c];
             if (h == hk_thread.heap) n -= in_bin(c);
-            *(c < HK_MID_FIRST ? &s->tiny_allocs : &s->mid_allocs) += n;
+            *(c < HK_MID_FIRST ? &s->tiny_allocs
+              : c < HK_CLASSES ? &s->mid_allocs
+                               : &s->large_allocs) += n;
         }
         s->heaps++;
         s->remote_frees += h->drained;
@@ -73,7 +75,7 @@ static void add_large(struct hakmem_stats *s)
     struct hk_mapped_stats mapped;
     hk_heap_large_stats(&large);
     hk_mapped_read_stats(&mapped);
-    s->large_allocs = large.large_allocs;
+    s->large_allocs += large.large_allocs;
     s->big_allocs = large.big_allocs;
     s->large_bytes = large.units << HK_UNIT_SHIFT;
     s->held_hits = large.hits;

@@ -5,12 +5,14 @@
  * Invariants: I1 a class holds every size that maps to it. I2 class sizes are multiples of 16
  *   and rise with the class. I3 rounding wastes at most 20 % above 64 bytes.
  *   Tiny classes 1…64 go in steps of 16 bytes to 1 KiB, mid classes 65…84 go four per doubling to
- *   32 KiB; class 0 stays empty, so that malloc(0) misses the fast path without a branch.
+ *   32 KiB; class 0 stays empty, so that malloc(0) misses the fast path without a branch. Behind
+ *   them come the slots of base/dynclass.h, which no size maps to by itself.
  */
 #ifndef HK_BASE_SIZECLASS_H
 #define HK_BASE_SIZECLASS_H
 
 #include "base/bits.h"
+#include "base/dynclass.h"
 
 #define HK_ALIGN_BYTES  ((size_t)16)
 #define HK_TINY_MAX     ((size_t)1024)
@@ -18,7 +20,8 @@
 #define HK_TINY_CLASSES 64u
 #define HK_MID_FIRST    (HK_TINY_CLASSES + 1)
 #define HK_CLASSES      (HK_MID_FIRST + 20u)
-#define HK_LONG_UNITS   16u /* of a mid slab */
+#define HK_ALL_CLASSES  (HK_CLASSES + HK_DYN_SLOTS) /* those chosen at run time are the last */
+#define HK_LONG_UNITS   16u                         /* of a mid slab */
 
 /* A unit is the grain of the pointer → metadata map, a chunk is one huge page of units. */
 #define HK_UNIT_SHIFT  16
@@ -52,7 +55,8 @@ HK_INLINE unsigned hk_size_class(size_t n)
 
 HK_INLINE size_t hk_class_bytes(unsigned c)
 {
-    return c < HK_MID_FIRST ? (size_t)c * 16 : HK_MID_SIZE(c);
+    if (c < HK_MID_FIRST) return (size_t)c * 16;
+    return HK_LIKELY(c < HK_CLASSES) ? HK_MID_SIZE(c) : hk_dyn_bytes(c - HK_CLASSES);
 }
 
 /*
@@ -77,6 +81,7 @@ HK_INLINE size_t hk_bytes_to_units(size_t n)
 _Static_assert(HK_MID_SIZE(HK_MID_FIRST) == HK_TINY_MAX + 256, "mid starts where tiny ends");
 _Static_assert(HK_MID_SIZE(HK_MID_FIRST + 3) == 2048, "four classes a doubling");
 _Static_assert(HK_MID_SIZE(HK_CLASSES - 1) == HK_MID_MAX, "mid ends where large begins");
+_Static_assert(HK_DYN_MOST <= HK_LONG_UNITS * HK_UNIT_BYTES / 4, "four blocks a slab at least");
 _Static_assert(HK_TINY_CLASSES * 16 == HK_TINY_MAX, "tiny tiles to its end");
 
 #endif

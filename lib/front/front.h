@@ -13,7 +13,9 @@
 
 /* A block of at least n bytes; NULL without memory or for n > PTRDIFF_MAX. */
 void *hk_front_alloc(size_t n);
-/* The same, all bytes zero. */
+/* The same for a block that may grow where it is later: a run, if it is large. */
+void *hk_front_alloc_growing(size_t n);
+/* The same as the first, all bytes zero. */
 void *hk_front_calloc(size_t n);
 /* align is a power of two. */
 void *hk_front_alloc_aligned(size_t n, size_t align);
@@ -72,6 +74,8 @@ void hk_remote_free_from(struct hk_heap *guest, struct hk_unit *u, void *p);
  * slabs to the pool.
  */
 void hk_heap_settle(struct hk_heap *h);
+/* What its bins and slabs have of classes that are no longer in force goes; dyn_seen is told. */
+void hk_heap_drop_classes(struct hk_heap *h);
 /* Everything under way from h leaves now. */
 void hk_remote_flush(struct hk_heap *h);
 /* Free what others sent to h, at most `blocks` of it. */
@@ -85,6 +89,8 @@ HK_INLINE bool hk_remote_waiting(struct hk_heap *h)
 bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u);
 /* A run of so many units that h holds, to be revived; NULL without. */
 struct hk_unit *hk_runs_reuse(struct hk_heap *h, size_t units);
+/* A request for a run of that class was served without one. */
+void hk_runs_note(struct hk_heap *h, unsigned class);
 /* What h holds goes back to the pool; idle_only: unless some of it was of use since the last call.
  */
 void hk_runs_drop(struct hk_heap *h, bool idle_only);

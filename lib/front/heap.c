@@ -170,8 +170,23 @@ static void flush_bin(struct hk_heap *h, void **bin, unsigned c)
 
 static void flush_bins(struct hk_heap *h, void **bin)
 {
-    for (unsigned c = 1; c < HK_CLASSES; c++) flush_bin(h, &bin[c], c);
+    for (unsigned c = 1; c < HK_ALL_CLASSES; c++) flush_bin(h, &bin[c], c);
     hk_remote_flush(h); /* a slab may have been moved away while blocks of it lay in the bin */
+}
+
+void hk_heap_drop_classes(struct hk_heap *h)
+{
+    uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
+    h->dyn_seen = (uint16_t)hk_dyn_now();
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    for (unsigned slot = 0; slot < HK_DYN_SLOTS; slot++) {
+        unsigned c = HK_CLASSES + slot;
+        if (hk_dyn_in_force(slot)) continue;
+        flush_bin(h, &h->thread->bin[c], c);
+        hk_slab_release_empty_of(h, c);
+    }
+    hk_remote_flush(h);
+    atomic_store_explicit(&h->busy, busy, memory_order_release);
 }
 
 void hk_heap_settle(struct hk_heap *h)

@@ -7,6 +7,7 @@
 
 #include "core/pool.h"
 #include "front/front.h"
+#include "large/dense.h"
 #include "large/touch.h"
 #include "os/lock.h"
 #include "os/sys.h"
@@ -18,10 +19,16 @@
 /* Sums since the start, at the end of the last window; they wrap. */
 struct sums {
     uint64_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES], rounded[2];
-    uint64_t big, refault_kib, calls, purge_ns, purges;
+    uint64_t big, refault_kib, calls, purge_ns, purges, touched_kib[2];
+};
+
+/* Plain requests by size, since the last window. */
+struct noted_sizes {
+    _Atomic uint32_t count[HK_SIZES_BUCKETS], largest[HK_SIZES_BUCKETS];
 };
 
 _Atomic(struct hk_learner *) hk_learner_here;
+static _Atomic(struct noted_sizes *) noted_sizes;
 static _Atomic uint32_t inside;       /* 1: somebody is */
 static _Atomic uintptr_t inside_by;   /* hk_lock_me() of who; 0 a moment around it */
 static struct sums seen;              /* R1 */
@@ -69,12 +76,13 @@ static void add_heap(struct sums *s, const struct hk_heap *h)
 
 static struct sums sum_up(void)
 {
-    struct sums s = {{0}, {0}, {0}, 0, 0, 0, 0, 0};
+    struct sums s = {.big = 0};
     struct hk_pool_stats p;
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) add_heap(&s, h);
     hk_pool_read_stats(&p);
     s.refault_kib = p.refault_bytes / HK_KIB;
     s.calls = p.purges;
+    hk_dense_touched(s.touched_kib);
     s.purge_ns = atomic_load_explicit(&hk_sys_purge_ns, memory_order_relaxed);
     s.purges = atomic_load_explicit(&hk_sys_purges_timed, memory_order_relaxed);
     return s;
@@ -87,6 +95,15 @@ static uint64_t noted(void)
     uint64_t n = s.big - seen.big;
     for (unsigned c = 0; c < HK_RUN_CLASSES; c++) n += (uint32_t)(s.asked[c] - seen.asked[c]);
     return n;
+}
+
+static void put_sizes(struct hk_window *w)
+{
+    struct noted_sizes *z = atomic_load_explicit(&noted_sizes, memory_order_acquire);
+    for (unsigned b = 0; z && b < HK_SIZES_BUCKETS; b++) {
+        w->size_count[b] = atomic_exchange_explicit(&z->count[b], 0, memory_order_relaxed);
+        w->size_largest[b] = atomic_exchange_explicit(&z->largest[b], 0, memory_order_relaxed);
+    }
 }
 
 static void put_idle(struct hk_window *w)
@@ -103,7 +120,8 @@ static void put_idle(struct hk_window *w)
 
 static void put_prices(struct hk_window *w, uint64_t ns, uint64_t calls)
 {
-    uint32_t touch = hk_touch_price();
+    hk_touch_prices(w->touch_ns);
+    uint32_t touch = w->touch_ns[0];
     w->prices = HK_PRICES_DEFAULT;
     if (calls && ns / calls < 1000000) w->prices.call_ns = (uint32_t)(ns / calls);
     if (!touch) return;
@@ -125,9 +143,11 @@ static struct hk_window observe(const struct sums *s, uint64_t ms)
     for (unsigned b = 0; b < 2; b++) w.rounded[b] = (uint32_t)(s->rounded[b] - seen.rounded[b]);
     w.big = s->big - seen.big;
     w.requests += w.big;
+    for (unsigned i = 0; i < 2; i++) w.touched_kib[i] = s->touched_kib[i] - seen.touched_kib[i];
     w.refault_kib = s->refault_kib - seen.refault_kib;
     w.calls = s->calls - seen.calls;
     w.held_kib = hk_pool_dirty_units() * (HK_UNIT_BYTES / HK_KIB);
+    put_sizes(&w);
     put_idle(&w);
     put_prices(&w, s->purge_ns - seen.purge_ns, s->purges - seen.purges);
     return w;
@@ -137,6 +157,8 @@ static struct hk_window observe(const struct sums *s, uint64_t ms)
 static void put_in_force(struct hk_learner *l, bool watch)
 {
     struct hk_snapshot s = l->now;
+    hk_dyn_set(l->sizes_now); /* if no slot is free now, one may be at the next window's end */
+    s.dyn = hk_dyn_now() != 0;
     s.learn = l->life.state != HK_LIFE_STATE_FROZEN || watch;
     hk_pool_watch(s.learn);
     hk_sys_time_purges(s.learn);
@@ -160,7 +182,9 @@ bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms)
 {
     /* The window first: it comes with room for records. */
     struct hk_learner *l = hk_map_init() ? hk_meta_alloc(sizeof *l) : NULL;
-    if (!l) return false;
+    struct noted_sizes *z = l ? hk_meta_alloc(sizeof *z) : NULL;
+    if (!z) return false;
+    atomic_store_explicit(&noted_sizes, z, memory_order_release);
     hk_learner_init(l, config);
     window_most = window_ms;
     atomic_store_explicit(&window_began, hk_sys_now_ms(), memory_order_relaxed);
@@ -171,8 +195,22 @@ bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms)
     return true;
 }
 
-void hk_learn_request(struct hk_heap *h)
+/* Counts of all threads, and now and then one is lost: a tendency is all that is asked of them. */
+static void note_size(size_t n)
 {
+    struct noted_sizes *z = atomic_load_explicit(&noted_sizes, memory_order_acquire);
+    unsigned b = hk_sizes_bucket(n);
+    if (!z || b >= HK_SIZES_BUCKETS) return;
+    uint32_t count = atomic_load_explicit(&z->count[b], memory_order_relaxed);
+    atomic_store_explicit(&z->count[b], count + 1, memory_order_relaxed);
+    if (n > atomic_load_explicit(&z->largest[b], memory_order_relaxed))
+        atomic_store_explicit(&z->largest[b], (uint32_t)n, memory_order_relaxed);
+}
+
+void hk_learn_request(struct hk_heap *h, size_t n, bool plain, bool served)
+{
+    if (plain) note_size(n);
+    if (served) hk_runs_note(h, hk_run_class((unsigned)hk_bytes_to_units(n)));
     if (++h->learn_requests % HK_LEARN_REQUESTS) return;
     struct hk_learner *l = enter();
     if (!l) return;

@@ -15,8 +15,11 @@
 
 /* Begin; false without memory. Once a process. window_ms: how long a window may last. */
 bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms);
-/* A request for a large or big block by h's thread, noted as the word in force says so. */
-void hk_learn_request(struct hk_heap *h);
+/*
+ * A request for a large or big block of n bytes by h's thread, noted as the word in force says so.
+ * plain: any block of that size will do; served: one of a class chosen at run time did.
+ */
+void hk_learn_request(struct hk_heap *h, size_t n, bool plain, bool served);
 /* From looks at the clock: time for a window to end, or for one to begin while all is frozen. */
 extern HK_HIDDEN _Atomic(struct hk_learner *) hk_learner_here; /* NULL: nothing is learned */
 void hk_learn_look_at_clock(uint64_t now_ms);

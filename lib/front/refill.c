@@ -69,13 +69,45 @@ static HK_NOINLINE void *slab_alloc(unsigned c)
     return hk_bin_pop(t, c);
 }
 
+/* A block of a class chosen at run time, all zero if wanted; NULL: none is for n. */
+static void *dyn_alloc(struct hk_heap *h, size_t n, bool zero)
+{
+    unsigned slot = hk_dyn_for(n);
+    if (slot == HK_DYN_SLOTS) return NULL;
+    unsigned c = HK_CLASSES + slot;
+    void *p = slab_alloc(c);
+    if (!p) return NULL;
+    /* D3 of base/dynclass.h: while p lives its size stays. */
+    if (HK_UNLIKELY(hk_dyn_bytes(slot) < n)) {
+        hk_free(p);
+        return NULL;
+    }
+    bool known = h->thread->zero[c / 64] >> (c % 64) & 1;
+    if (zero) memset(p, 0, known ? sizeof(void *) : n);
+    return p;
+}
+
+/* What a request for a large block asks of learning. */
+static HK_NOINLINE void *learned_alloc(struct hk_heap *h, size_t n, size_t align, bool zero)
+{
+    struct hk_snapshot s = hk_policy_now();
+    if (HK_UNLIKELY(h->dyn_seen != hk_dyn_now())) hk_heap_drop_classes(h);
+    void *p = s.dyn && align == 1 ? dyn_alloc(h, n, zero) : NULL;
+    if (s.learn) hk_learn_request(h, n, align == 1, p != NULL);
+    return p;
+}
+
 static void *large_alloc(size_t n, size_t align, bool zero)
 {
     if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
     hk_fork_courtesy();
     struct hk_heap *h = hk_thread.heap;
     if (HK_UNLIKELY(!h) && hk_heap_attach(&hk_thread)) h = hk_thread.heap;
-    if (HK_UNLIKELY(hk_policy_now().learn) && h) hk_learn_request(h);
+    struct hk_snapshot s = hk_policy_now();
+    if (HK_UNLIKELY(s.learn | s.dyn) && h) {
+        void *p = learned_alloc(h, n, align, zero);
+        if (p) return p;
+    }
     if (HK_LIKELY(h != NULL && n < HK_CHUNK_BYTES)) {
         hk_front_pace(h);
         struct hk_unit *u =
@@ -95,6 +127,11 @@ static void *large_alloc(size_t n, size_t align, bool zero)
 void *hk_front_alloc(size_t n)
 {
     return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n)) : large_alloc(n, 1, false);
+}
+
+void *hk_front_alloc_growing(size_t n)
+{
+    return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n)) : large_alloc(n, HK_ALIGN_BYTES, false);
 }
 
 void *hk_front_calloc(size_t n)

@@ -142,7 +142,7 @@ HK_INLINE void copy_block(char *to, const char *from, size_t n, size_t have)
 
 static HK_NOINLINE void *move_slow(void *p, size_t n, size_t have)
 {
-    void *q = hk_front_alloc(n);
+    void *q = hk_front_alloc_growing(n);
     if (!q) return n <= have ? p : NULL; /* without memory a shrink stays where it is */
     memcpy(q, p, n < have ? n : have);
     hk_free(p); /* its slab may have been let loose meanwhile */

@@ -111,6 +111,12 @@ static void add(_Atomic uint32_t *v, uint32_t n)
                           memory_order_relaxed);
 }
 
+void hk_runs_note(struct hk_heap *h, unsigned class)
+{
+    add(&h->run_counts.asked[class], 1);
+    add(&h->run_counts.had[class], 1);
+}
+
 /* Slots of the shortest runs that may serve, longer than asked for. */
 static uint32_t longer(const struct hk_heap *h, unsigned units, unsigned longest)
 {

@@ -28,6 +28,7 @@ static void look_at_own(struct hk_heap *h, uint64_t now)
 {
     uint32_t blocks = HK_PURGE_BLOCKS;
     bool anew = !h->cut;
+    if (HK_UNLIKELY(h->dyn_seen != hk_dyn_now())) hk_heap_drop_classes(h);
     h->lull = now - h->tick_ms >= HK_LULL_MS;
     h->tick_ms = now;
     if (!hk_policy_look_due(now, h->look_ms, h->cut)) return;

@@ -13,9 +13,11 @@
 #include "large/touch.h"
 #include "os/lock.h"
 #include "os/sys.h"
+#include "policy/snapshot.h"
 
 static _Atomic uint8_t mode = HK_THP_AUTO;
 static atomic_flag looking = ATOMIC_FLAG_INIT;
+static _Atomic uint64_t touched_kib[2]; /* of clean blocks: in small pages, in huge ones */
 static struct hk_density big[HK_HUGE_BANDS], chunks;
 /* The last one in small pages, its bytes (0: none), and the thread's faults at that moment. */
 static struct watch {
@@ -71,10 +73,14 @@ void hk_dense_big(void *p, size_t bytes, bool clean)
         return;
     }
     look_at(&last_big, &big[hk_policy_huge_band(last_big.bytes)], HK_HUGE_FILLED);
-    bool filled = d->score > 0, want = hk_policy_huge_next(d) && affordable();
+    struct hk_snapshot s = hk_policy_now();
+    bool filled = d->score > 0, large = bytes >= hk_policy_huge_from(s.huge_from),
+         want = hk_policy_huge_next(d) && large && affordable();
     if (!want && clean) begin(&last_big, bytes);
     atomic_flag_clear_explicit(&looking, memory_order_release);
     hk_huge_advise(p, bytes >> HK_UNIT_SHIFT, want ? HK_HUGE_BIG : HK_HUGE_NO);
+    if (clean && s.learn)
+        atomic_fetch_add_explicit(&touched_kib[want], bytes / HK_KIB, memory_order_relaxed);
     if (clean && want && hk_huge_is(p)) hk_touch_huge(p);
     if (clean && filled && !want) hk_touch_small(p);
 }
@@ -87,6 +93,12 @@ void hk_dense_chunk(void *p, size_t units)
     if (!want) begin(&last_chunk, HK_CHUNK_BYTES);
     atomic_flag_clear_explicit(&looking, memory_order_release);
     if (want) hk_huge_share(p, units);
+}
+
+void hk_dense_touched(uint64_t kib[2])
+{
+    for (unsigned i = 0; i < 2; i++)
+        kib[i] = atomic_load_explicit(&touched_kib[i], memory_order_relaxed);
 }
 
 void hk_dense_fork_child(void)

@@ -16,6 +16,8 @@ void hk_dense_set_mode(enum hk_thp mode);
 void hk_dense_big(void *p, size_t bytes, bool clean);
 /* A large block of so many units, none resident, starts at p, where a chunk does. */
 void hk_dense_chunk(void *p, size_t units);
+/* KiB of blocks that were clean, since the start, while slow paths note: small pages, huge ones. */
+void hk_dense_touched(uint64_t kib[2]);
 void hk_dense_fork_child(void);
 
 #endif

@@ -55,9 +55,10 @@ void hk_touch_huge(void *chunk)
     if (middle < RESIDENT) note(&huge_price, first / (HK_CHUNK_BYTES / HK_KIB));
 }
 
-uint32_t hk_touch_price(void)
+void hk_touch_prices(uint32_t out[2])
 {
-    return atomic_load_explicit(&small_price, memory_order_relaxed);
+    out[0] = atomic_load_explicit(&small_price, memory_order_relaxed);
+    out[1] = atomic_load_explicit(&huge_price, memory_order_relaxed);
 }
 
 bool hk_touch_huge_pays(void)

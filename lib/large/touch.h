@@ -22,8 +22,8 @@ void hk_touch(void *p, size_t bytes);
 /* The same for the first page of a chunk that is advised to be huge, or not, each time. */
 void hk_touch_huge(void *chunk);
 void hk_touch_small(void *p);
-/* Nanoseconds a KiB in small pages, lately; 0: not measured yet. */
-uint32_t hk_touch_price(void);
+/* Nanoseconds a KiB lately, in small pages and in huge ones; 0: not measured yet. */
+void hk_touch_prices(uint32_t out[2]);
 /* Whether a KiB of a huge page costs less than one in small pages, as far as is known. */
 bool hk_touch_huge_pays(void);
 

@@ -2,9 +2,9 @@
 /*
  * What: one window after the other into the deciders, and their results into what is in force.
  * Why: see learner.h. What to do with freed memory is told by a record of how long it lay free,
- *   so all actions are rated without being tried, and what is learned comes in force at the end of
- *   learning, on trial. How far to round can only be told by trying: it is in force from window to
- *   window, with a canary around it.
+ *   so all actions are rated without being tried, and the best is in force at once; at the end of
+ *   learning all of it is on trial against what was before. How far to round can only be told by
+ * trying: it is in force from window to window, with a canary around it.
  */
 #include "policy/learner.h"
 
@@ -23,12 +23,17 @@ void hk_learner_init(struct hk_learner *l, const struct hk_learn_config *config)
     memset(l, 0, sizeof *l);
     l->config = *config;
     l->now = l->learned = l->before = config->start;
+    memcpy(l->sizes_now, config->sizes_set, sizeof l->sizes_now);
+    memcpy(l->sizes_learned, config->sizes_set, sizeof l->sizes_now);
+    memcpy(l->sizes_before, config->sizes_set, sizeof l->sizes_now);
     l->random.state = config->seed;
     l->history.every = HK_LEARN_EVERY;
     hk_lifecycle_init(&l->life, config->life);
     hk_elo_init(&l->elo);
     hk_p2_init(&l->median, 500);
     hk_p2_init(&l->tail, 990);
+    hk_ucb_init(&l->ucb[HK_LEARN_HUGE], HK_HUGE_ARMS);
+    hk_canary_init(&l->canary[HK_LEARN_HUGE], HK_HUGE_ARMS, config->start.huge_from);
     for (unsigned b = 0; b < 2; b++) {
         unsigned first = b ? HK_RUN_MID_CLASSES : 0;
         hk_ucb_init(&l->ucb[b], HK_WMAX_ARMS);
@@ -72,6 +77,13 @@ static void rate(struct hk_learner *l, unsigned band, const struct hk_window *w)
     hk_elo_window(&l->elo, band, l->cost[band]);
 }
 
+static void see_sizes(struct hk_learner *l, const struct hk_window *w)
+{
+    if (l->windows % HK_LEARN_SIZES_FADE == 0) hk_sizes_fade(&l->sizes);
+    for (unsigned b = 0; b < HK_SIZES_BUCKETS; b++)
+        hk_sizes_seen(&l->sizes, w->size_largest[b], w->size_count[b]);
+}
+
 static void set_action(struct hk_snapshot *s, unsigned band, unsigned action)
 {
     if (band == 0) s->action_mid = action & 3;
@@ -100,6 +112,8 @@ static bool choose_action(struct hk_learner *l, unsigned band)
                         : best_action(l, band, was);
     if (best == was) return false;
     set_action(&l->learned, band, best);
+    /* By the costs of all, so in force at once; not what dice say, which is for the trial. */
+    if (l->config.life != HK_LIFE_MODE_ALWAYS) set_action(&l->now, band, best);
     decide(l, (enum hk_decided)(HK_DECIDED_ACTION_MID + band), was, best, l->cost[band][was],
            l->cost[band][best]);
     return true;
@@ -120,26 +134,53 @@ static bool reward(const struct hk_window *w, unsigned b, hk_q16 *out)
     return true;
 }
 
-/* In force at once: the canary is what takes it back, and the trial of all that was learned. */
-static bool round_up(struct hk_learner *l, unsigned b, const struct hk_window *w)
+/* What a KiB of the big blocks of a window cost to touch first, of the cheaper kind of pages. */
+static bool huge_reward(const struct hk_window *w, hk_q16 *out)
 {
-    hk_q16 r;
-    struct hk_canary *c = &l->canary[b];
-    uint32_t was = hk_canary_arm(c);
-    if (!l->config.wmax || !reward(w, b, &r)) return false;
-    hk_ucb_reward(&l->ucb[b], was, r);
-    bool enough = hk_ucb_mean(&l->ucb[b], c->current) >= HK_LEARN_ENOUGH;
-    uint32_t next = enough ? c->current : hk_ucb_next(&l->ucb[b], hk_canary_barred(c));
-    uint32_t is = hk_canary_window(c, next, r);
-    if (is == was) return false;
-    decide(l, b ? HK_DECIDED_WMAX_LARGE : HK_DECIDED_WMAX_MID, was, is,
-           (uint64_t)hk_ucb_mean(&l->ucb[b], was), (uint64_t)hk_ucb_mean(&l->ucb[b], is));
+    uint64_t kib = hk_sat_add(w->touched_kib[0], w->touched_kib[1]), cost[2], best;
+    const uint32_t *ns = w->touch_ns;
+    if (kib < HK_LEARN_KIB || !ns[0] || !ns[1]) return false;
+    if (__builtin_mul_overflow(w->touched_kib[0], ns[0], &cost[0]) ||
+        __builtin_mul_overflow(w->touched_kib[1], ns[1], &cost[1]) ||
+        __builtin_mul_overflow(kib, ns[0] < ns[1] ? ns[0] : ns[1], &best))
+        return false;
+    *out = hk_q16_of(best, hk_sat_add(cost[0], cost[1]));
     return true;
 }
 
-/* What is on trial is in force, but nothing that was learned. */
-static void put_rounding(struct hk_learner *l)
+/* In force at once: the canary is what takes it back, and the trial of all that was learned. */
+static bool try_arm(struct hk_learner *l, unsigned which, hk_q16 r)
 {
+    struct hk_canary *c = &l->canary[which];
+    struct hk_ucb *u = &l->ucb[which];
+    uint32_t was = hk_canary_arm(c);
+    hk_ucb_reward(u, was, r);
+    bool enough = hk_ucb_mean(u, c->current) >= HK_LEARN_ENOUGH;
+    uint32_t next = enough ? c->current : hk_ucb_next(u, hk_canary_barred(c));
+    uint32_t is = hk_canary_window(c, next, r);
+    if (is == was) return false;
+    decide(l, (enum hk_decided)(HK_DECIDED_WMAX_MID + which), was, is,
+           (uint64_t)hk_ucb_mean(u, was), (uint64_t)hk_ucb_mean(u, is));
+    return true;
+}
+
+static bool try_arms(struct hk_learner *l, const struct hk_window *w)
+{
+    hk_q16 r;
+    bool changed = false;
+    for (unsigned b = 0; b < 2 && l->config.wmax; b++)
+        changed |= reward(w, b, &r) && try_arm(l, b, r);
+    if (l->config.huge) changed |= huge_reward(w, &r) && try_arm(l, HK_LEARN_HUGE, r);
+    return changed;
+}
+
+/* What is on trial is in force, but nothing that was learned. */
+static void put_arms(struct hk_learner *l)
+{
+    if (l->config.huge) {
+        l->now.huge_from = hk_canary_arm(&l->canary[HK_LEARN_HUGE]) & 7;
+        l->learned.huge_from = l->canary[HK_LEARN_HUGE].current & 7;
+    }
     if (!l->config.wmax) return;
     l->now.wmax_mid = hk_canary_arm(&l->canary[0]) & 7;
     l->now.wmax_large = hk_canary_arm(&l->canary[1]) & 7;
@@ -163,6 +204,39 @@ static bool resize_caps(struct hk_learner *l, const struct hk_window *w)
         decide(l, HK_DECIDED_CAPS, 0, (unsigned)changed, 0,
                hk_caps_sum(&l->caps[0]) + hk_caps_sum(&l->caps[1]));
     return changed != 0;
+}
+
+/* Those set by hand, and those chosen as far as there is room: ascending, none last. */
+static void merge_sizes(const struct hk_learner *l, size_t out[HK_DYN_CHOSEN])
+{
+    const size_t *set = l->config.sizes_set, *chosen = l->sizes_chosen;
+    memcpy(out, set, HK_DYN_CHOSEN * sizeof *out);
+    for (unsigned i = 0; i < HK_DYN_CHOSEN; i++) {
+        if (!chosen[i] || chosen[i] == out[0] || out[1]) continue;
+        bool first = out[0] && out[0] < chosen[i];
+        out[1] = first ? chosen[i] : out[0];
+        if (!first) out[0] = chosen[i];
+    }
+}
+
+/*
+ * Sizes that deserve a class, among blocks that are used again soon: what lies idle in a slab does
+ * not go back at once.
+ */
+static bool choose_sizes(struct hk_learner *l)
+{
+    size_t was[HK_DYN_CHOSEN], *is = l->sizes_learned;
+    if (!l->config.sizes) return false;
+    memcpy(was, is, sizeof was);
+    if (l->learned.action_mid == HK_ACTION_NOW)
+        memset(l->sizes_chosen, 0, sizeof l->sizes_chosen);
+    else
+        hk_sizes_choose(&l->sizes, l->config.sizes, l->sizes_chosen);
+    merge_sizes(l, is);
+    if (is[0] == was[0] && is[1] == was[1]) return false;
+    decide(l, HK_DECIDED_SIZES, 0, 0, was[0] | (uint64_t)was[1] << 32,
+           is[0] | (uint64_t)is[1] << 32);
+    return true;
 }
 
 static void put_caps(struct hk_learner *l, struct hk_snapshot *s)
@@ -196,7 +270,7 @@ static uint64_t cost_of(const struct hk_window *w)
 static void end_trial(struct hk_canary *c, uint32_t arm)
 {
     struct hk_canary was = *c;
-    hk_canary_init(c, HK_WMAX_ARMS, arm);
+    hk_canary_init(c, was.arms, arm);
     c->tried = was.tried;
     c->kept = was.kept;
     c->rolled_back = was.rolled_back + was.trying;
@@ -207,18 +281,29 @@ static void obey(struct hk_learner *l, enum hk_life_order order, uint64_t cost, 
     if (order == HK_LIFE_NONE) return;
     if (order == HK_LIFE_TRY) {
         l->now = l->learned;
+        memcpy(l->sizes_now, l->sizes_learned, sizeof l->sizes_now);
         end_trial(&l->canary[0], l->now.wmax_mid);
         end_trial(&l->canary[1], l->now.wmax_large);
+        end_trial(&l->canary[HK_LEARN_HUGE], l->now.huge_from);
     }
-    if (order == HK_LIFE_KEEP) l->before = l->now;
-    if (order == HK_LIFE_REVERT) l->now = l->learned = l->before;
-    if (order == HK_LIFE_RELEARN) {
+    if (order == HK_LIFE_KEEP || order == HK_LIFE_RELEARN) {
         l->before = l->now;
+        memcpy(l->sizes_before, l->sizes_now, sizeof l->sizes_now);
+    }
+    if (order == HK_LIFE_REVERT) {
+        l->now = l->learned = l->before;
+        memcpy(l->sizes_now, l->sizes_before, sizeof l->sizes_now);
+        memcpy(l->sizes_learned, l->sizes_before, sizeof l->sizes_now);
+        memset(l->sizes_chosen, 0, sizeof l->sizes_chosen);
+    }
+    if (order == HK_LIFE_RELEARN) {
+        memset(&l->sizes, 0, sizeof l->sizes);
         /* Half forgotten, the last load would outvote this one until learning has ended. */
         hk_elo_init(&l->elo);
         memset(l->idle, 0, sizeof l->idle);
         hk_ucb_fade(&l->ucb[0]);
         hk_ucb_fade(&l->ucb[1]);
+        hk_ucb_fade(&l->ucb[HK_LEARN_HUGE]);
         hk_caps_forget(&l->caps[0]);
         hk_caps_forget(&l->caps[1]);
     }
@@ -261,19 +346,22 @@ static void remember(struct hk_learner *l)
 bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
 {
     struct hk_snapshot was = l->now;
+    size_t sizes[HK_DYN_CHOSEN];
     bool changed = false;
+    memcpy(sizes, l->sizes_now, sizeof sizes);
     l->windows++;
     l->requests = hk_sat_add(l->requests, w->requests);
     for (unsigned b = 0; b < HK_LEARN_BANDS; b++) rate(l, b, w);
+    see_sizes(l, w);
     remember(l);
     if (l->windows <= HK_LEARN_WARMUP) return false;
     if (hk_lifecycle_learns(&l->life)) {
         for (unsigned b = 0; b < HK_LEARN_BANDS && l->config.elo == HK_ELO_LEARN; b++)
             changed |= choose_action(l, b);
-        changed |= round_up(l, 0, w);
-        changed |= round_up(l, 1, w);
+        changed |= try_arms(l, w);
         changed |= resize_caps(l, w);
-        put_rounding(l);
+        changed |= choose_sizes(l);
+        put_arms(l);
         put_caps(l, &l->now);
         put_caps(l, &l->learned);
     }
@@ -287,7 +375,9 @@ bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
     unsigned state = l->life.state;
     obey(l, hk_lifecycle_window(&l->life, &lw), w->requests ? lw.cost_ns / w->requests : 0, state);
     l->now.learn = l->learned.learn = l->life.state != HK_LIFE_STATE_OFF;
-    if (hk_snapshot_word(l->now) == hk_snapshot_word(was)) return false;
-    l->now.generation = (was.generation + 1) & 0x1fff;
+    l->now.dyn = l->sizes_now[0] != 0;
+    bool same = memcmp(sizes, l->sizes_now, sizeof sizes) == 0;
+    if (same && hk_snapshot_word(l->now) == hk_snapshot_word(was)) return false;
+    l->now.generation = (was.generation + 1) & 0x1ff;
     return true;
 }

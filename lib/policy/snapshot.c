@@ -11,6 +11,8 @@ _Atomic uint64_t hk_policy_word = (uint64_t)1 << 1 | (uint64_t)HK_ACTION_BATCH <
 _Atomic uint16_t hk_policy_wmax[2][HK_WMAX_ARMS] = {{1000, 1400, 1600, 1800, 2000},
                                                     {1000, 1250, 1500, 1750, 2000}};
 
+_Atomic uint64_t hk_policy_huge_set = HK_HUGE_LEAST;
+
 struct hk_snapshot hk_policy_balanced(void)
 {
     return (struct hk_snapshot){.adapt = 1,

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "core/pool.h"
+#include "policy/huge.h"
 #include "policy/idle.h"
 
 #define HK_RUN_MID_CLASSES 3u /* of HK_RUN_CLASSES: the bands meet there */
@@ -29,14 +30,28 @@ struct hk_snapshot {
     uint64_t action_mid : 2; /* enum hk_action */
     uint64_t action_large : 2;
     uint64_t action_big : 2;
-    uint64_t cap : 36;        /* six bits a class of runs: units of it that stay when all is full */
-    uint64_t generation : 13; /* of the decision; wraps */
+    uint64_t cap : 36;       /* six bits a class of runs: units of it that stay when all is full */
+    uint64_t dyn : 1;        /* classes chosen at run time are in force: hk_dyn_now() */
+    uint64_t huge_from : 3;  /* number of the arm, below HK_HUGE_ARMS */
+    uint64_t generation : 9; /* of the decision; wraps */
 };
 _Static_assert(sizeof(struct hk_snapshot) == sizeof(uint64_t), "one word");
 
 extern HK_HIDDEN _Atomic uint64_t hk_policy_word;
 /* What the arms stand for, in thousandths of what is asked for: of the mid and the large band. */
 extern HK_HIDDEN _Atomic uint16_t hk_policy_wmax[2][HK_WMAX_ARMS];
+
+#define HK_HUGE_ARMS  5u
+#define HK_HUGE_NEVER ((uint64_t)1 << 40)
+/* Bytes from which on a big block may get huge pages, under arm 0: the setting. */
+extern HK_HIDDEN _Atomic uint64_t hk_policy_huge_set;
+HK_INLINE uint64_t hk_policy_huge_from(unsigned arm)
+{
+    static const uint64_t bytes[HK_HUGE_ARMS] = {0, 8 * HK_MIB, 16 * HK_MIB, 64 * HK_MIB,
+                                                 HK_HUGE_NEVER};
+    if (arm >= HK_HUGE_ARMS) arm = 0; /* N1 */
+    return arm ? bytes[arm] : atomic_load_explicit(&hk_policy_huge_set, memory_order_relaxed);
+}
 
 HK_INLINE struct hk_snapshot hk_snapshot_of(uint64_t word)
 {

@@ -16,8 +16,8 @@
 
 /* Thread-local state. The bins come first: the fast path's only memory besides the block. */
 struct hk_thread {
-    void *bin[HK_CLASSES]; /* blocks of the last refill, linked; bin[0] stays empty */
-    uintptr_t id, long_id; /* owner words of the heap's slabs; HK_ID_NONE without one */
+    void *bin[HK_ALL_CLASSES]; /* blocks of the last refill, linked; bin[0] stays empty */
+    uintptr_t id, long_id;     /* owner words of the heap's slabs; HK_ID_NONE without one */
     struct hk_heap *heap;
     uint64_t zero[2]; /* a bit a class: the bin's blocks are zero but for their link */
     uint8_t ended;    /* the thread's end has run: no heap for it any more */
@@ -46,15 +46,17 @@ struct hk_outbox {
 };
 
 struct hk_heap {
-    struct hk_thread *thread;          /* whose bins hold its cached blocks; NULL: nobody's */
-    struct hk_unit *queue[HK_CLASSES]; /* slabs awake: with free blocks or with room to link more */
-    uint64_t handed[HK_CLASSES];       /* blocks ever put into bins */
-    uint8_t short_refills[HK_CLASSES]; /* refills that had to touch new blocks: the demand; fades */
-    uint8_t streak[HK_CLASSES];        /* units of slabs filled since one of the class woke up */
+    struct hk_thread *thread; /* whose bins hold its cached blocks; NULL: nobody's */
+    struct hk_unit
+        *queue[HK_ALL_CLASSES];      /* slabs awake: with free blocks or with room to link more */
+    uint64_t handed[HK_ALL_CLASSES]; /* blocks ever put into bins */
+    uint8_t
+        short_refills[HK_ALL_CLASSES]; /* refills that had to touch new blocks: the demand; fades */
+    uint8_t streak[HK_ALL_CLASSES];    /* units of slabs filled since one of the class woke up */
     struct hk_ring ring[HK_RINGS];
     struct hk_outbox outbox[HK_OUTBOXES];
-    void *pending;          /* taken from the inbox, not yet freed */
-    void *kept[HK_CLASSES]; /* parked: the bins of its last thread, for the next one */
+    void *pending;              /* taken from the inbox, not yet freed */
+    void *kept[HK_ALL_CLASSES]; /* parked: the bins of its last thread, for the next one */
     uint64_t kept_zero[2];
     uint8_t keeps;  /* kept is not empty */
     uint8_t listed; /* on the list of parked heaps; under its lock */
@@ -65,6 +67,7 @@ struct hk_heap {
     uint8_t stale;             /* what it lets go of has been idle for a while */
     uint8_t cut;               /* the last look ended early */
     uint8_t look_class;        /* where the next one starts */
+    uint16_t dyn_seen;         /* classes in force when its thread last looked, hk_dyn_word */
     uint8_t lull;              /* its thread's last two slow paths were far apart */
     size_t moving;             /* bytes free in slabs that the last look found changed */
     uint64_t look_ms;          /* when its thread had the last look */

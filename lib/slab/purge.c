@@ -204,7 +204,7 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
     size_t got = 0;
     h->moving = 0;
     /* From big blocks to small ones: of those whole pages are rarely free, and looking is long. */
-    unsigned first = h->look_class ? h->look_class : HK_CLASSES - 1, c = first;
+    unsigned first = h->look_class ? h->look_class : HK_ALL_CLASSES - 1, c = first;
     do {
         for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
             if (*blocks < cost(u)) {
@@ -214,7 +214,7 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
             }
             got += look_into(h, u, force, blocks);
         }
-        c = c > 1 ? c - 1 : HK_CLASSES - 1;
+        c = c > 1 ? c - 1 : HK_ALL_CLASSES - 1;
     } while (c != first);
     h->look_class = 0;
     h->cut = 0;

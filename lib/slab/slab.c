@@ -56,8 +56,16 @@ static void set_follow(struct hk_unit *u, uintptr_t bytes_a_unit)
 static bool slab_new(struct hk_heap *h, unsigned c)
 {
     bool clean;
+    bool dyn = HK_UNLIKELY(c >= HK_CLASSES);
+    if (dyn && !hk_dyn_claim(c - HK_CLASSES)) { /* D2 of base/dynclass.h */
+        hk_dyn_drop(c - HK_CLASSES);
+        return false;
+    }
     void *p = hk_pool_alloc(hk_class_units(c), 1, &clean);
-    if (!p) return false;
+    if (!p) {
+        if (dyn) hk_dyn_drop(c - HK_CLASSES);
+        return false;
+    }
     struct hk_unit *u = hk_unit_of(p);
     u->cls = (uint16_t)c;
     u->free = NULL;
@@ -88,6 +96,7 @@ static void slab_release(struct hk_heap *h, struct hk_unit *u)
         hk_pool_free_idle(hk_unit_addr(u), hk_class_units(c), HK_PURGE_IDLE_MAX_MS);
     else
         hk_pool_free(hk_unit_addr(u), hk_class_units(c));
+    if (HK_UNLIKELY(c >= HK_CLASSES)) hk_dyn_drop(c - HK_CLASSES);
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
@@ -202,7 +211,7 @@ HK_INLINE void take_over(struct hk_heap *h, struct hk_unit *u, unsigned c)
 
 void hk_slab_fade(struct hk_heap *h)
 {
-    for (unsigned c = 0; c < HK_CLASSES; c++) h->short_refills[c] /= 2;
+    for (unsigned c = 0; c < HK_ALL_CLASSES; c++) h->short_refills[c] /= 2;
 }
 
 bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u)
@@ -261,13 +270,15 @@ static uint8_t set_busy(struct hk_heap *h)
 /*
  * An empty slab that is the class's last with room stays, or the next malloc pays for a new one:
  * straight into the empty bin, which saves that malloc its slow path. Unless all of it has been
- * used: in a bin its pages could not go back. Not without a thread.
+ * used: in a bin its pages could not go back. Not without a thread, nor if there is no next malloc
+ * of the class.
  */
 HK_INLINE bool reuse(struct hk_heap *h, struct hk_unit *u)
 {
     struct hk_thread *t = h->thread;
     unsigned c = u->cls;
     if (HK_UNLIKELY((uintptr_t)u->prev | (uintptr_t)u->next) || !t) return false;
+    if (HK_UNLIKELY(c >= HK_CLASSES) && !hk_dyn_in_force(c - HK_CLASSES)) return false;
     if (u->linked < u->blocks && !t->bin[c] && !hk_policy_restless()) {
         uint8_t busy = set_busy(h);
         t->zero[c / 64] &= ~((uint64_t)1 << (c % 64));
@@ -318,22 +329,23 @@ bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c)
     return true;
 }
 
+void hk_slab_release_empty_of(struct hk_heap *h, unsigned c)
+{
+    for (struct hk_unit *u = h->queue[c], *next; u; u = next) {
+        next = u->next;
+        if (!u->needed) retire(h, u);
+    }
+}
+
 void hk_slab_release_empty(struct hk_heap *h)
 {
-    for (unsigned c = 1; c < HK_CLASSES; c++) {
-        for (struct hk_unit *u = h->queue[c], *next; u; u = next) {
-            next = u->next;
-            if (u->needed) continue;
-            dequeue(h, u);
-            slab_release(h, u);
-        }
-    }
+    for (unsigned c = 1; c < HK_ALL_CLASSES; c++) hk_slab_release_empty_of(h, c);
 }
 
 size_t hk_slab_check(const struct hk_heap *h)
 {
     size_t total = 0;
-    for (unsigned c = 1; c < HK_CLASSES; c++) {
+    for (unsigned c = 1; c < HK_ALL_CLASSES; c++) {
         for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
             uint32_t n = 0;
             for (void *p = u->free; p; p = *(void **)p) {

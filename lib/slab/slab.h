@@ -32,8 +32,9 @@ void hk_slab_event(struct hk_heap *h, struct hk_unit *u);
 void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count);
 /* Move one slab of class c with room from queue to queue: from is held by the caller too. */
 bool hk_slab_move(struct hk_heap *to, struct hk_heap *from, unsigned c);
-/* Give back every slab that is empty. */
+/* Give back every slab that is empty; of one class. */
 void hk_slab_release_empty(struct hk_heap *h);
+void hk_slab_release_empty_of(struct hk_heap *h, unsigned c);
 /*
  * Return to the kernel the pages of slabs with room that hold no live block, of slabs whose lists
  * have not changed since the last call (force: of all); bytes. Ends when *blocks, which it counts

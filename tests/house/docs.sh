@@ -2,8 +2,8 @@
 # What: man pages know every knob and every function, and no others; mandoc finds no fault.
 # Why: documentation that is not compared drifts.
 . "${HK_SRC:?}/tests/house/tap.sh"
-knobs=$(sed -nE 's/^HK_KNOB\([a-z_]+, *"([A-Z_]+)".*/HAKMEM_\1/p' lib/core/knobs.def | sort)
-told=$(sed -nE 's/^\.It Ev (HAKMEM_[A-Z_]+)$/\1/p' man/hakmem.7 | sort)
+knobs=$(sed -nE 's/^HK_KNOB\([a-z0-9_]+, *"([A-Z0-9_]+)".*/HAKMEM_\1/p' lib/core/knobs.def | sort)
+told=$(sed -nE 's/^\.It Ev (HAKMEM_[A-Z0-9_]+)$/\1/p' man/hakmem.7 | sort)
 diff <(echo "$knobs") <(echo "$told") | check "hakmem(7) has every variable of knobs.def"
 declared=$(grep -hoE '\bhakmem_[a-z_]+\(' include/hakmem.h | tr -d '(' | sort -u)
 described=$(sed -nE 's/^\.Fn (hakmem_[a-z_]+) ?.*/\1/p' man/hakmem.3 | sort -u)

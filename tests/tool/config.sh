@@ -96,11 +96,11 @@ check_json "modes --json" "j['default'] == 'balanced' and list(j['modes']) == '$
     j['settings']['HAKMEM_THP'] == dict(zip(j['modes'], 'off auto auto auto on'.split())) and
     j['settings']['HAKMEM_BATCH']['minimal'] == 0" modes --json
 
-help() { sed -nE "s/^HK_KNOB\\([a-z_]+, \"$1\",.*\"(.*)\"\\)/\\1/p" "$HK_SRC/lib/core/knobs.def"; }
-names=$(sed -nE 's/^HK_KNOB\([a-z_]+, *"([A-Z_]+)".*/HAKMEM_\1/p' "$HK_SRC/lib/core/knobs.def")
+help() { sed -nE "s/^HK_KNOB\\([a-z0-9_]+, \"$1\",.*\"(.*)\"\\)/\\1/p" "$HK_SRC/lib/core/knobs.def"; }
+names=$(sed -nE 's/^HK_KNOB\([a-z0-9_]+, *"([A-Z0-9_]+)".*/HAKMEM_\1/p' "$HK_SRC/lib/core/knobs.def")
 run knobs
-same "knobs: every setting" "$status $(grep -oE '^HAKMEM_[A-Z_]+' <<< "$out")" "0 $names"
-same "knobs: default, when, how settled, where from, values" "$(grep ^HAKMEM_THP <<< "$out" | tr -s ' ')" \
+same "knobs: every setting" "$status $(grep -oE '^HAKMEM_[A-Z0-9_]+' <<< "$out")" "0 $names"
+same "knobs: default, when, how settled, where from, values" "$(grep ^HAKMEM_THP' ' <<< "$out" | tr -s ' ')" \
     "HAKMEM_THP auto start stable mode system file env off, auto or on"
 same "knobs: what changes later, and no mode sets" "$(grep ^HAKMEM_LIMIT <<< "$out" | tr -s ' ')" \
     "HAKMEM_LIMIT 0 later stable system file env bytes, or with K, M, G or T"
@@ -170,7 +170,7 @@ echo 'CONF = own' > names
 same "explain: HAKMEM_CONF of the system's file" "$(explained LIMIT --conf names)" " 3M own:2; instead of 2M (own:1), 0 (default)"
 run explain $none
 same "explain: all is well" "$status $err" "0 "
-same "explain: every setting" "$(grep -oE '^HAKMEM_[A-Z_]+' <<< "$out")" "$names"
+same "explain: every setting" "$(grep -oE '^HAKMEM_[A-Z0-9_]+' <<< "$out")" "$names"
 says 1 "environment: unknown setting HAKMEM_FOO" explain $none FOO=1
 result $? "explain: what is wrong in the environment"
 printf '\nSTATS=2\n' > system2
@@ -211,9 +211,9 @@ C
 printf 'MODE = minimal\nLIMIT = 12345\nTHP = auto\nBATCH = 1\nCGROUP=1\nTARGET_HIT_MID=.5\nWMAX_CANDIDATES_MID=1,1.05,1.125,3\nCAP_STEP_MID=3\n' > lib
 set_all=(HAKMEM_CONF="$dir/lib" HAKMEM_LOG=verbose HAKMEM_BATCH=0 HAKMEM_FREE_POLICY=adaptive)
 env "${set_all[@]}" LD_PRELOAD="$lib" ./one 2> told
-grep , told | sed -n 's/^hakmem: \([A-Z_]*=.*\), by the environment$/\1 environment/p
-    s/^hakmem: \([A-Z_]*=.*\), by the mode$/\1 mode/p; s/^hakmem: \([A-Z_]*=.*\), by HAKMEM_CONF$/\1 file/p
-    s,^hakmem: \([A-Z_]*=.*\)\, by /etc/hakmem.conf$,\1 system,p' > library
+grep , told | sed -n 's/^hakmem: \([A-Z0-9_]*=.*\), by the environment$/\1 environment/p
+    s/^hakmem: \([A-Z0-9_]*=.*\), by the mode$/\1 mode/p; s/^hakmem: \([A-Z0-9_]*=.*\), by HAKMEM_CONF$/\1 file/p
+    s,^hakmem: \([A-Z0-9_]*=.*\)\, by /etc/hakmem.conf$,\1 system,p' > library
 env "${set_all[@]}" "$tool" explain |
     awk -v own="$dir/lib:" '/^HAKMEM_/ && $3 != "default" { sub(/^HAKMEM_/, ""); from = index($3, own) == 1 ? "file" : $3 ~ /^\// ? "system" : $3
         print $1 "=" $2 " " from }' > explained

@@ -49,6 +49,10 @@ has "trials" "trials 2: 1 kept, 1 reverted; learned anew: 1"
 has "cost per request" "cost 2742 ns a request in the median window, 123.5 us in the 99th of 100"
 has "in force and before: actions" "freed large blocks lazy batch"
 has "in force and before: rounding" "times as long as asked for, large 1.3 1"
+has "in force and before: huge pages" "threshold of huge pages 16M 4M"
+has "thresholds" "16M 4 0.950 2.000 yes"
+has "thresholds: none" "none 0 0.000 16.000 -"
+has "in force and before: sizes" "sizes with a class of their own 68K and 80K 40K"
 has "in force and before: caps" "caps, in 64 KiB 10 12 8 56 0 31 -"
 has "ratings" "large lazy 1510.0 85 2.4 s yes"
 has "ratings: one that is not in force, and is best" "big now 1666.9 73 3.4 ms -"
@@ -62,6 +66,8 @@ while read -r line; do
 done << 'EOF'
 window 13: 1 cap changed, as hits were not on target; all of them allow 5.8 MiB a thread
 window 19: large blocks: up to 1.3 times as long as asked for instead of 1; mean rewards so far: 0.91 and 0.022
+window 20: threshold of huge pages: none instead of 4M; mean rewards so far: 0 and 0.9
+window 20: sizes with a class of their own: 68K and 80K instead of 40K, by what most requests between 32 and 256 KiB are for
 window 27: big blocks: batch -> now, as now would have cost 3.4 ms and batch 6.9 ms
 window 30: learning ended, what was learned is on trial: 1715 ns a request in this window, 930 in the mean before learning
 window 34: the trial ended, what was learned is taken back, as it cost more: 5000 ns a request on trial, 930 in the mean before learning
@@ -79,6 +85,8 @@ freed large blocks batch
 freed big blocks keep
 times as long as asked for, mid 1
 times as long as asked for, large 2.5
+threshold of huge pages 4M
+sizes with a class of their own none
 caps, in 64 KiB -"
 
 # --- policy: JSON and the chart
@@ -91,10 +99,12 @@ for k in ('generation',):
     del f['in_force'][k], f['before'][k]
 for i, r in enumerate(f['ratings'] + f['rounding']):
     r['in_force'] = i in (3, 5, 8, 14, 20)
-del f['rounding_trials']
+for i, r in enumerate(f['thp']):
+    r['in_force'] = i == 2
+del f['rounding_trials'], f['thp_trials']
 told = j.pop('decisions')
 assert [d['window'] for d in told] == [d['window'] for d in f.pop('decisions')]
-assert told[2]['told'] == 'window 27: big blocks: batch -> now, as now would have cost 3.4 ms and batch 6.9 ms'
+assert told[4]['told'] == 'window 27: big blocks: batch -> now, as now would have cost 3.4 ms and batch 6.9 ms'
 assert j.pop('process') == 2
 assert j == f, (j, f)" shown.json second.json
 "$tool" policy --json --process 1 policy.json > shown.json
@@ -102,7 +112,7 @@ python "policy --json: a run that learned nothing" "
 import json, sys
 j = json.load(open(sys.argv[1]))
 assert j == {'process': 1, 'state': 'off', 'in_force': {'action_mid': 'lazy', 'action_large': 'batch', 'action_big': 'keep',
-    'wmax_mid': 1, 'wmax_large': 2.5}}, j" shown.json
+    'wmax_mid': 1, 'wmax_large': 2.5, 'thp_threshold': 4194304, 'sizes': []}}, j" shown.json
 sed 's/"off"/"busy"/' policy.json > busy.json
 run policy --process 1 busy.json
 same "a dump that could not wait for learning" "$status $(sed -n 2p <<< "$out" | tr -s ' ')" "0 state busy: it was learning at that moment: no more could be read"
@@ -137,12 +147,15 @@ same "profile" "$status $err$out" "0 # learned in 39 windows, 2496 requests; sta
 ACTION_MID = now
 ACTION_LARGE = lazy
 ACTION_BIG = keep
+THP_THRESHOLD = 16M
+MID_DYN1 = 68K
+MID_DYN2 = 80K
 WMAX_MID = 2
 WMAX_CANDIDATES_LARGE = 1.1,1.2,1.3,4
 WMAX_LARGE = 3
 LEARN = frozen"
 run profile --env policy.json
-same "profile --env" "$status $err$out" "0 HAKMEM_ACTION_MID=now HAKMEM_ACTION_LARGE=lazy HAKMEM_ACTION_BIG=keep HAKMEM_WMAX_MID=2 \
+same "profile --env" "$status $err$out" "0 HAKMEM_ACTION_MID=now HAKMEM_ACTION_LARGE=lazy HAKMEM_ACTION_BIG=keep HAKMEM_THP_THRESHOLD=16M HAKMEM_MID_DYN1=68K HAKMEM_MID_DYN2=80K HAKMEM_WMAX_MID=2 \
 HAKMEM_WMAX_CANDIDATES_LARGE=1.1,1.2,1.3,4 HAKMEM_WMAX_LARGE=3 HAKMEM_LEARN=frozen"
 run profile --process 1 policy.json
 same "profile: not frozen, and it says so" "$status $err" "0 hakmem-config: state off, not frozen: these are the settings in force then"
@@ -170,9 +183,10 @@ int main(int argc, char **argv)
     return !dump;
 }
 C
-# in_force < JSON: its actions and rounding
+# in_force < JSON: its actions, rounding and sizes
 in_force() {
-    sed -n '/"in_force"/,/}/p' | grep -oE '"(action|wmax)_[a-z]+": ("[a-z]+"|[0-9.]+)' | sed -E 's/(\.[0-9]*[1-9])0+$/\1/; s/\.0+$//'
+    tr -d '\n ' | grep -oE '"in_force":\{[^}]*\}' | grep -oE '"(action|wmax|thp)_[a-z]+":("[a-z]+"|[0-9.]+)|"sizes":\[[^]]*\]' |
+        sed -E 's/(\.[0-9]*[1-9])0+$/\1/; s/\.0+$//'
 }
 # round_trip NAME FILE N: under its profile, from a file and from the environment, the same is in force
 round_trip() {
@@ -191,7 +205,7 @@ set_all=(HAKMEM_MODE=learning HAKMEM_ACTION_BIG=lazy HAKMEM_ACTION_MID=keep HAKM
 env "${set_all[@]}" HAKMEM_POLICY_FILE=learned.json LD_PRELOAD="$lib" ./load 100 2> /dev/null
 round_trip "round trip of a run" learned.json 1
 same "which had begun with" "$(in_force < learned.json | tr '\n' ' ')" \
-    '"action_mid": "keep" "action_large": "batch" "action_big": "lazy" "wmax_mid": 1.3 "wmax_large": 1 '
+    '"action_mid":"keep" "action_large":"batch" "action_big":"lazy" "wmax_mid":1.3 "wmax_large":1 "thp_threshold":4194304 "sizes":[] '
 run profile learned.json
 [[ $err == *"state learn, not frozen"* ]] && [[ $out == *"state learn"* ]]
 result $? "and was not over"
@@ -249,6 +263,10 @@ changed "an unknown state" 'frozen", "win' 'thawed", "win' 4 "state is thawed, w
 changed "an unknown action" 'large": "lazy"' 'large": "eager"' 6 "action_large is eager, which is not known"
 changed "rounding out of bounds" 'wmax_mid": 1.600' 'wmax_mid": 0.999' 6 "wmax_mid is not from 1 to 4"
 changed "rounding of the first process too" '2.500' '4.001' 2 "wmax_large is not from 1 to 4"
+changed "a threshold out of bounds" '16777216, "sizes' '1099511627777, "sizes' 6 "thp_threshold is more than 1 TiB"
+changed "sizes that do not rise" '69632, 81920\]' '69632, 69632]' 6 "sizes has a size that it cannot have"
+changed "sizes that are too large" '\[40960\]' '[262145]' 8 "sizes has a size that it cannot have"
+changed "three sizes" '\[40960\]' '[40960, 40961, 40962]' 8 "sizes has 3 values, and should have 2"
 changed "actions in another order" 'keep", "rating": 1502' 'now", "rating": 1502' 15 "actions are not in their order"
 changed "bands in another order" '"large", "action": "keep"' '"big", "action": "keep"' 15 "a value of band large should be here"
 changed "a list that is too short" '\[10, 12, 8, 56' '[10, 12, 56' 7 "cap_units has 5 values, and should have 6"

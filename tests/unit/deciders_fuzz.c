@@ -14,6 +14,7 @@
 #include "policy/idle.h"
 #include "policy/lifecycle.h"
 #include "policy/p2.h"
+#include "policy/sizes.h"
 #include "policy/ucb.h"
 
 #define ROUNDS 1000000u
@@ -201,6 +202,8 @@ struct world {
     uint64_t changes[HK_CAPS_CLASSES]; /* since the last forgetting */
     struct hk_p2 p2;
     uint64_t least, most;
+    struct hk_sizes sizes;
+    size_t chosen[HK_DYN_CHOSEN];
     struct hk_lifecycle life;
     uint32_t since; /* LEARN began, windows that count */
     uint32_t orders[HK_LIFE_RELEARN + 1];
@@ -387,6 +390,30 @@ static void fuzz_p2(struct world *w)
     note(w, q);
 }
 
+static bool fits(size_t size)
+{
+    return size == 0 || (size > 32 * HK_KIB && size <= 84 * HK_KIB && size % 256 == 0);
+}
+
+static void fuzz_sizes(struct world *w)
+{
+    uint64_t x = hk_random_next(&w->r);
+    size_t *s = w->chosen;
+    unsigned most = x >> 11 & 7 ? 2 : 1;
+    if (x % 100 == 0) hk_sizes_fade(&w->sizes);
+    if (x % 30000 == 0) memset(&w->sizes, 0, sizeof w->sizes);
+    size_t n = x & 1 ? 32 * HK_KIB + (x >> 20) % (53 * HK_KIB) : wild(&w->r);
+    hk_sizes_seen(&w->sizes, n, wild(&w->r) >> (x >> 4 & 63));
+    if (x & 64) s[x >> 7 & 1] = x & 256 ? s[x >> 9 & 1] : wild(&w->r);
+    hk_sizes_choose(&w->sizes, most, s);
+    expect(w, fits(s[0]) && fits(s[1]), "chosen sizes");
+    expect(w, most == 2 || s[1] == 0, "as many as there is room for");
+    expect(w, s[1] == 0 || (s[0] != 0 && s[0] < s[1]), "ascending");
+    if (x >> 60 == 0) expect(w, !hk_sizes_choose(&w->sizes, most, s), "the same again");
+    note(w, s[0]);
+    note(w, s[1]);
+}
+
 static void fuzz_lifecycle(struct world *w)
 {
     struct hk_lifecycle *l = &w->life;
@@ -442,6 +469,7 @@ static uint64_t run(uint64_t seed)
             fuzz_idle(w);
             fuzz_caps(w);
             fuzz_p2(w);
+            fuzz_sizes(w);
             fuzz_lifecycle(w);
             w->round++;
         }

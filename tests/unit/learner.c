@@ -19,6 +19,8 @@ static struct hk_learn_config usual(void)
         .elo = HK_ELO_LEARN,
         .wmax = true,
         .caps = true,
+        .huge = true,
+        .sizes = 2,
         .seed = 42,
         .start = hk_policy_balanced(),
         .target = {HK_Q16_PCT(95), HK_Q16_PCT(90)},
@@ -132,6 +134,85 @@ static void rounding(void)
               (unsigned)l.now.wmax_large, (unsigned)l.now.wmax_mid);
 }
 
+/* 64 requests for 68 KiB, of memory that lay free for ms. */
+static struct hk_window sized_window(uint32_t ms)
+{
+    struct hk_window w = {.ms = 100, .requests = 64, .prices = HK_PRICES_DEFAULT};
+    unsigned b = hk_sizes_bucket(68 * HK_KIB);
+    w.asked[1] = w.had[1] = w.size_count[b] = 64;
+    w.size_largest[b] = 68 * HK_KIB;
+    hk_idle_again(&w.idle[0], ms, 64 * 1024);
+    return w;
+}
+
+static bool sizes_are(const struct hk_learner *l, size_t a, size_t b)
+{
+    return l->sizes_now[0] == a && l->sizes_now[1] == b && l->now.dyn == (a != 0);
+}
+
+static void sizes(void)
+{
+    struct hk_learner l;
+    struct hk_learn_config c = usual();
+    hk_learner_init(&l, &c);
+    settle(&l, sized_window(20));
+    hktest_ok(sizes_are(&l, 68 * HK_KIB, 0) && l.life.state == HK_LIFE_STATE_FROZEN,
+              "a size that is asked for often gets a class");
+    bool told = false;
+    for (uint64_t i = 0; i < l.decisions && i < HK_LEARN_DECISIONS; i++)
+        told |= l.decision[i].what == HK_DECIDED_SIZES && l.decision[i].cost_to == 68 * HK_KIB;
+    hktest_ok(told, "and it says so");
+    struct hk_window w = sized_window(20);
+    w.size_count[hk_sizes_bucket(68 * HK_KIB)] = 0;
+    w.size_count[hk_sizes_bucket(40 * HK_KIB)] = 64;
+    w.size_largest[hk_sizes_bucket(40 * HK_KIB)] = 40 * HK_KIB;
+    w.asked[1] = w.had[1] = 0;
+    w.asked[0] = w.had[0] = 64;
+    settle(&l, w);
+    hktest_ok(sizes_are(&l, 40 * HK_KIB, 0), "another load: another size");
+    hk_learner_init(&l, &c);
+    settle(&l, sized_window(5000));
+    hktest_ok(sizes_are(&l, 0, 0) && l.now.action_mid == HK_ACTION_NOW,
+              "none whose memory should go back at once");
+    c.sizes_set[0] = 72 * HK_KIB;
+    c.sizes = 1;
+    hk_learner_init(&l, &c);
+    settle(&l, sized_window(20));
+    hktest_ok(sizes_are(&l, 68 * HK_KIB, 72 * HK_KIB), "one set by hand stays");
+    c.sizes = 0;
+    hk_learner_init(&l, &c);
+    settle(&l, sized_window(20));
+    hktest_ok(sizes_are(&l, 72 * HK_KIB, 0), "and none is chosen where none may be");
+}
+
+/* Blocks of 32 MiB, as they are touched under the threshold in force. */
+static struct hk_window huge_window(const struct hk_learner *l, uint32_t small, uint32_t huge)
+{
+    struct hk_window w = big_window(20);
+    w.touch_ns[0] = small;
+    w.touch_ns[1] = huge;
+    w.touched_kib[hk_policy_huge_from(l->now.huge_from) <= 32 * HK_MIB] = 32 * 1024;
+    return w;
+}
+
+static void huge(void)
+{
+    for (unsigned dear = 0; dear < 2; dear++) {
+        struct hk_learner l;
+        struct hk_learn_config c = usual();
+        hk_learner_init(&l, &c);
+        for (unsigned i = 0; i < 500; i++) {
+            struct hk_window w = huge_window(&l, 200, dear ? 400 : 50);
+            w.requests = l.life.state == HK_LIFE_STATE_LEARN ? 20 : 64; /* LEARN lasts longer */
+            hk_learner_window(&l, &w);
+        }
+        hktest_ok((hk_policy_huge_from(l.now.huge_from) > 32 * HK_MIB) == (dear == 1),
+                  "huge pages at %s the price: from %llu MiB on", dear ? "twice" : "a quarter of",
+                  (unsigned long long)(hk_policy_huge_from(l.now.huge_from) / HK_MIB));
+        hktest_ok(dear || l.ucb[HK_LEARN_HUGE].pulls[1] == 0, "what leaves nothing to gain stays");
+    }
+}
+
 /* One point in HK_LEARN_EVERY windows, twice as many whenever there is no place. */
 static void history(void)
 {
@@ -223,6 +304,13 @@ static struct hk_window odd_window(struct hk_random *r)
     w.refault_kib = odd(r);
     w.calls = odd(r);
     w.held_kib = odd(r);
+    for (unsigned i = 0; i < 2; i++) {
+        w.touched_kib[i] = odd(r);
+        w.touch_ns[i] = (uint32_t)odd(r);
+        unsigned b = (unsigned)hk_random_below(r, HK_SIZES_BUCKETS);
+        w.size_count[b] = (uint32_t)odd(r);
+        w.size_largest[b] = (uint32_t)odd(r);
+    }
     for (unsigned b = 0; b < HK_LEARN_BANDS; b++) {
         w.idle[b].again[hk_random_below(r, HK_IDLE_BUCKETS)] = odd(r);
         w.idle[b].still[hk_random_below(r, HK_IDLE_BUCKETS)] = odd(r);
@@ -235,6 +323,11 @@ static bool valid(const struct hk_learner *l)
 {
     struct hk_snapshot s = l->now;
     bool good = s.wmax_mid < HK_WMAX_ARMS && s.wmax_large < HK_WMAX_ARMS;
+    good &= s.huge_from < HK_HUGE_ARMS;
+    for (unsigned i = 0; i < HK_DYN_CHOSEN; i++)
+        good &= !l->sizes_now[i] ||
+                (hk_sizes_bucket(l->sizes_now[i]) < HK_SIZES_BUCKETS && !(l->sizes_now[i] & 255));
+    good &= !l->sizes_now[1] || l->sizes_now[0] < l->sizes_now[1];
     for (unsigned b = 0; b < 2; b++) good &= hk_caps_sum(&l->caps[b]) <= l->config.budget[b];
     for (unsigned b = 0; b < HK_LEARN_BANDS; b++) {
         for (unsigned a = 0; a < HK_ACTIONS; a++)
@@ -271,6 +364,8 @@ int main(void)
     drifts();
     worse();
     rounding();
+    sizes();
+    huge();
     history();
     modes();
     bool good = true;
