@@ -246,6 +246,20 @@ static struct decision decision(struct look *k, const struct json *g)
     return d;
 }
 
+static void sites(struct look *k, const struct json *all, struct policy *p)
+{
+    const struct json *g = list(k, all, "sites", JSON_GROUP, 0, PLACES)->first;
+    for (; g; g = g->next) {
+        const char *none = member(k, g, "rule", JSON_TEXT)->text;
+        const char *object = member(k, g, "object", JSON_TEXT)->text;
+        struct site *s = &p->site[p->sites++];
+        *s = (struct site){"", number(k, g, "offset"), number(k, g, "requests"),
+                           number(k, g, "bytes"), ACTIONS};
+        snprintf(s->object, sizeof s->object, "%s", object);
+        if (strcmp(none, "none") != 0) s->rule = action(k, g, "rule");
+    }
+}
+
 static void over_time(struct look *k, const struct json *all, struct policy *p)
 {
     const struct json *g = list(k, all, "decisions", JSON_GROUP, 0, DECISIONS)->first;
@@ -276,6 +290,7 @@ static bool understand(struct policy *p, const struct reader *r, const struct js
     p->median = number(&k, all, "ns_a_request_median");
     p->p99 = number(&k, all, "ns_a_request_p99");
     tables(&k, all, p);
+    sites(&k, all, p);
     over_time(&k, all, p);
     return !k.wrong;
 }

@@ -169,6 +169,23 @@ static void caps_plain(const struct policy *p)
     end(&t);
 }
 
+static void sites_plain(const struct policy *p)
+{
+    static const char *const names[] = {"call site", "requests", "bytes", "rule"};
+    char text[SHOW_BYTES];
+    struct table t;
+    if (!p->sites) return;
+    head(&t, 4, names);
+    for (unsigned i = 0; i < p->sites; i++) {
+        const struct site *s = &p->site[i];
+        table_cell(&t, "%s+0x%" PRIx64, s->object, s->offset);
+        table_cell(&t, NUMBER, s->requests);
+        table_cell(&t, NUMBER, s->bytes);
+        table_cell(&t, "%s", s->rule < ACTIONS ? action_name(s->rule, text) : "-");
+    }
+    end(&t);
+}
+
 static void policy_plain(const struct policy *p)
 {
     life_plain(p);
@@ -178,6 +195,7 @@ static void policy_plain(const struct policy *p)
     arms_plain(p);
     huge_plain(p);
     caps_plain(p);
+    sites_plain(p);
     for (unsigned i = 0; i < p->decisions; i++) {
         char *told = decision_told(&p->decision[i]);
         puts(told);
@@ -299,6 +317,23 @@ static void over_time_json(const struct policy *p)
     json_close(']');
 }
 
+static void sites_json(const struct policy *p)
+{
+    char text[SHOW_BYTES];
+    json_open("sites", '[');
+    for (unsigned i = 0; i < p->sites; i++) {
+        const struct site *s = &p->site[i];
+        json_open(NULL, '{');
+        json_text("object", s->object);
+        json_count("offset", s->offset);
+        json_count("requests", s->requests);
+        json_count("bytes", s->bytes);
+        json_text("rule", s->rule < ACTIONS ? action_name(s->rule, text) : "none");
+        json_close('}');
+    }
+    json_close(']');
+}
+
 static void policy_json(const struct policy *p)
 {
     json_open(NULL, '{');
@@ -321,6 +356,7 @@ static void policy_json(const struct policy *p)
         arms_json(p);
         huge_json(p);
         caps_json(p);
+        sites_json(p);
         over_time_json(p);
     }
     json_close('}');

@@ -43,6 +43,7 @@ PRINTF(3, 4) void reader_tell(const struct reader *r, unsigned line, const char 
 #define SIZES     2
 #define DECISIONS 64
 #define POINTS    64
+#define PLACES    64
 #define RATINGS   (BANDS * ACTIONS)
 
 enum { STATE_OFF, STATE_BUSY, STATE_LEARN, STATE_CANARY, STATE_FROZEN, STATES };
@@ -79,6 +80,12 @@ struct policy {
     struct cap {
         uint64_t units, cap, most, misses;
     } cap[CLASSES];
+    unsigned sites;
+    struct site {
+        char object[80]; /* cut, if its name is longer */
+        uint64_t offset, requests, bytes;
+        unsigned rule; /* ACTIONS: none */
+    } site[PLACES];
     unsigned decisions, points;
     struct decision decision[DECISIONS];
     struct point {

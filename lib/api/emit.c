@@ -3,6 +3,8 @@
  * What: the two forms of a report.
  * Why: see emit.h.
  */
+#include <string.h>
+
 #include "api/emit.h"
 
 #include "os/sys.h"
@@ -82,6 +84,18 @@ void hk_emit_q16(struct hk_emit *e, const char *name, hk_q16 v)
 {
     uint64_t whole = v < 0 ? 0 : (uint64_t)v >> 16, rest = v < 0 ? 0 : (uint64_t)v & 0xffff;
     hk_emit_ratio(e, name, whole * 1000 + (rest * 1000 >> 16));
+}
+
+void hk_emit_name(struct hk_emit *e, const char *name, const char *text, size_t len)
+{
+    name_it(e, name);
+    hk_text_str(&e->text, e->json ? "\"" : "");
+    for (size_t i = 0; i < len; i++) {
+        char c[2] = {text[i] >= ' ' && text[i] < 127 && !strchr("\"\\", text[i]) ? text[i] : '?',
+                     0};
+        hk_text_str(&e->text, c);
+    }
+    hk_text_str(&e->text, e->json ? "\"" : "");
 }
 
 void hk_emit_word(struct hk_emit *e, const char *name, const char *word)

@@ -28,6 +28,8 @@ void hk_emit_open(struct hk_emit *e, const char *name, char kind);
 void hk_emit_close(struct hk_emit *e, char kind);
 void hk_emit_number(struct hk_emit *e, const char *name, uint64_t v);
 /* v in thousandths, as a decimal. */
+/* A text of any bytes: those that JSON does not take as they are become ?. */
+void hk_emit_name(struct hk_emit *e, const char *name, const char *text, size_t len);
 void hk_emit_ratio(struct hk_emit *e, const char *name, uint64_t thousandths);
 void hk_emit_q16(struct hk_emit *e, const char *name, hk_q16 v);
 void hk_emit_word(struct hk_emit *e, const char *name, const char *word);

@@ -9,6 +9,8 @@
 #include "api/api.h"
 #include "api/emit.h"
 #include "front/learn.h"
+#include "front/site.h"
+#include "os/object.h"
 
 static const char *const band_name[HK_LEARN_BANDS] = {"mid", "large", "big"};
 static const char *const action_name[HK_ACTIONS] = {"keep", "lazy", "batch", "now"};
@@ -195,6 +197,29 @@ static void history(struct hk_emit *e, const struct hk_learner *l)
     hk_emit_close(e, ']');
 }
 
+static void site(struct hk_emit *e, const struct hk_site *s, const char *maps)
+{
+    struct hk_object o;
+    uint8_t rule = atomic_load_explicit(&s->rule, memory_order_relaxed);
+    uintptr_t at = atomic_load_explicit(&s->at, memory_order_relaxed);
+    if (!at || !hk_object_of(maps, at, &o)) return;
+    hk_emit_open(e, NULL, '{');
+    hk_emit_name(e, "object", o.name, o.len);
+    hk_emit_number(e, "offset", o.offset);
+    hk_emit_number(e, "requests", atomic_load_explicit(&s->requests, memory_order_relaxed));
+    hk_emit_number(e, "bytes", atomic_load_explicit(&s->bytes, memory_order_relaxed));
+    hk_emit_word(e, "rule", rule ? action_name[(rule - 1) % HK_ACTIONS] : "none");
+    hk_emit_close(e, '}');
+}
+
+static void sites(struct hk_emit *e, const char *maps)
+{
+    const struct hk_site *s = hk_sites();
+    hk_emit_open(e, "sites", '[');
+    for (unsigned i = 0; s && maps && i < HK_SITES; i++) site(e, &s[i], maps);
+    hk_emit_close(e, ']');
+}
+
 static void life(struct hk_emit *e, const struct hk_learner *l)
 {
     hk_emit_word(e, "state", state_name[l->life.state]);
@@ -212,7 +237,9 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
 {
     struct hk_emit e;
     bool busy;
-    hk_emit_begin(&e, fd, json != 0); /* it asks the kernel for memory: before learning waits */
+    /* These make system calls: before learning waits. */
+    char *maps = hk_sites() ? hk_object_maps() : NULL;
+    hk_emit_begin(&e, fd, json != 0);
     const struct hk_learner *l = hk_learn_look(&busy);
     if (l) {
         life(&e, l);
@@ -223,6 +250,7 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
         caps(&e, l);
         decisions(&e, l);
         history(&e, l);
+        sites(&e, maps);
         hk_learn_let_go();
     } else {
         size_t sizes[HK_DYN_CHOSEN];
@@ -231,4 +259,5 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
         in_force(&e, "in_force", hk_policy_now(), sizes);
     }
     hk_emit_end(&e);
+    hk_object_release(maps);
 }

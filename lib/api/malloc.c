@@ -11,9 +11,15 @@
 
 __attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
 
+/*
+ * Where the caller of malloc goes on: what calls these slow halves has no frame and jumps. Without
+ * optimisation it is a place in this library, for which there is no rule.
+ */
+#define HK_SITE __builtin_return_address(0)
+
 static HK_COLD void *malloc_slow(size_t n)
 {
-    return hk_or_enomem(hk_front_alloc(n));
+    return hk_or_enomem(hk_front_alloc(n, HK_SITE));
 }
 
 HK_EXPORT void *hakmem_malloc(size_t n)
@@ -39,7 +45,7 @@ HK_EXPORT void hakmem_free_aligned_sized(void *p, size_t align HK_UNUSED, size_t
 
 static HK_COLD void *calloc_slow(size_t n)
 {
-    return hk_or_enomem(hk_front_calloc(n));
+    return hk_or_enomem(hk_front_calloc(n, HK_SITE));
 }
 
 /* A block of up to 64 bytes, without a call: c is its sixteenths. */
@@ -99,13 +105,13 @@ void *realloc(void *p, size_t n);
 
 static HK_COLD void *new_slow(size_t n)
 {
-    void *p = hk_front_alloc(n);
+    void *p = hk_front_alloc(n, HK_SITE);
     return p ? p : hk_new_retry(n, 0, 0);
 }
 
 static HK_COLD void *new_nothrow_slow(size_t n)
 {
-    void *p = hk_front_alloc(n);
+    void *p = hk_front_alloc(n, HK_SITE);
     return p ? p : hk_new_retry_nothrow(n, 0);
 }
 

@@ -119,7 +119,7 @@ void *hk_new_retry(size_t n, size_t align, int nothrow)
         new_handler handler = current_handler();
         if (!handler) break;
         handler(); /* frees something, throws, or does not return */
-        void *p = align ? hk_front_alloc_aligned(n, align) : hk_front_alloc(n);
+        void *p = align ? hk_front_alloc_aligned(n, align) : hk_front_alloc(n, NULL);
         if (p) return p;
     }
     if (nothrow) return NULL;

@@ -17,6 +17,7 @@
 #include "core/pool.h"
 #include "front/front.h"
 #include "front/learn.h"
+#include "front/site.h"
 #include "large/dense.h"
 #include "os/report.h"
 #include "os/sys.h"
@@ -67,6 +68,26 @@ static hk_q16 ratio(enum hk_knob k)
     return hk_q16_of((uint64_t)hk_knob_value(k), 1000);
 }
 
+static void stop_if_strict(unsigned wrong)
+{
+    if (!wrong || !hk_knob_value(HK_KNOB_strict)) return;
+    hk_warn("HAKMEM_STRICT is set: stopping", NULL, NULL);
+    _exit(1);
+}
+
+/* Whether there are rules. */
+static bool begin_sites(void)
+{
+    const char *rules = hk_knob_text(HK_KNOB_site_rules), *wrong;
+    if (!hk_sites_start(rules, &wrong)) return false;
+    if (wrong) {
+        hk_warn("HAKMEM_SITE_RULES: OBJECT+0xOFFSET=keep, lazy, batch or now, 16 at most; not ",
+                wrong, NULL);
+        stop_if_strict(1);
+    }
+    return rules && wrong != rules;
+}
+
 /* Learning needs memory, so it begins at the first malloc. */
 static void begin_to_learn(void)
 {
@@ -87,6 +108,7 @@ static void begin_to_learn(void)
                  (uint32_t)hk_knob_value(HK_KNOB_cap_step_large)},
     };
     c.sizes = sizes_set(c.sizes_set);
+    c.start.sites = begin_sites();
     hk_learn_start(&c, (uint32_t)hk_knob_value(HK_KNOB_learn_window_ms));
 }
 
@@ -108,13 +130,6 @@ static void hand_out(void)
         background = true;
         hk_background_start();
     }
-}
-
-static void stop_if_strict(unsigned wrong)
-{
-    if (!wrong || !hk_knob_value(HK_KNOB_strict)) return;
-    hk_warn("HAKMEM_STRICT is set: stopping", NULL, NULL);
-    _exit(1);
 }
 
 static void tell(void)

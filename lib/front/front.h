@@ -11,12 +11,15 @@
 #include "policy/policy.h"
 #include "slab/heap.h"
 
-/* A block of at least n bytes; NULL without memory or for n > PTRDIFF_MAX. */
-void *hk_front_alloc(size_t n);
+/*
+ * A block of at least n bytes; NULL without memory or for n > PTRDIFF_MAX. site: where the call
+ * returns to, or NULL.
+ */
+void *hk_front_alloc(size_t n, const void *site);
 /* The same for a block that may grow where it is later: a run, if it is large. */
 void *hk_front_alloc_growing(size_t n);
 /* The same as the first, all bytes zero. */
-void *hk_front_calloc(size_t n);
+void *hk_front_calloc(size_t n, const void *site);
 /* align is a power of two. */
 void *hk_front_alloc_aligned(size_t n, size_t align);
 /* p lies outside the window; NULL is fine. */

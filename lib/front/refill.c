@@ -10,6 +10,7 @@
 #include "core/pool.h"
 #include "front/fast.h"
 #include "front/learn.h"
+#include "front/site.h"
 #include "large/large.h"
 #include "os/lock.h"
 #include "os/sys.h"
@@ -87,27 +88,8 @@ static void *dyn_alloc(struct hk_heap *h, size_t n, bool zero)
     return p;
 }
 
-/* What a request for a large block asks of learning. */
-static HK_NOINLINE void *learned_alloc(struct hk_heap *h, size_t n, size_t align, bool zero)
+static void *run_alloc(struct hk_heap *h, size_t n, size_t align, bool zero)
 {
-    struct hk_snapshot s = hk_policy_now();
-    if (HK_UNLIKELY(h->dyn_seen != hk_dyn_now())) hk_heap_drop_classes(h);
-    void *p = s.dyn && align == 1 ? dyn_alloc(h, n, zero) : NULL;
-    if (s.learn) hk_learn_request(h, n, align == 1, p != NULL);
-    return p;
-}
-
-static void *large_alloc(size_t n, size_t align, bool zero)
-{
-    if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
-    hk_fork_courtesy();
-    struct hk_heap *h = hk_thread.heap;
-    if (HK_UNLIKELY(!h) && hk_heap_attach(&hk_thread)) h = hk_thread.heap;
-    struct hk_snapshot s = hk_policy_now();
-    if (HK_UNLIKELY(s.learn | s.dyn) && h) {
-        void *p = learned_alloc(h, n, align, zero);
-        if (p) return p;
-    }
     if (HK_LIKELY(h != NULL && n < HK_CHUNK_BYTES)) {
         hk_front_pace(h);
         struct hk_unit *u =
@@ -124,19 +106,46 @@ static void *large_alloc(size_t n, size_t align, bool zero)
     return p;
 }
 
-void *hk_front_alloc(size_t n)
+/* The same while there is something to learn, or learned about sizes and sites. */
+static HK_NOINLINE void *learned_alloc(struct hk_heap *h, size_t n, size_t align, bool zero,
+                                       const void *site)
 {
-    return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n)) : large_alloc(n, 1, false);
+    struct hk_snapshot s = hk_policy_now();
+    if (HK_UNLIKELY(h->dyn_seen != hk_dyn_now())) hk_heap_drop_classes(h);
+    unsigned rule = hk_site_request(site, n);
+    void *p = s.dyn && align == 1 && !rule ? dyn_alloc(h, n, zero) : NULL;
+    if (s.learn) hk_learn_request(h, n, align == 1, p != NULL);
+    if (p) return p;
+    p = run_alloc(h, n, align, zero);
+    if (s.sites && p) hk_large_set_rule(p, rule);
+    return p;
+}
+
+static void *large_alloc(size_t n, size_t align, bool zero, const void *site)
+{
+    if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
+    hk_fork_courtesy();
+    struct hk_heap *h = hk_thread.heap;
+    if (HK_UNLIKELY(!h) && hk_heap_attach(&hk_thread)) h = hk_thread.heap;
+    struct hk_snapshot s = hk_policy_now();
+    if (HK_UNLIKELY(s.learn | s.dyn | s.sites) && h) return learned_alloc(h, n, align, zero, site);
+    return run_alloc(h, n, align, zero);
+}
+
+void *hk_front_alloc(size_t n, const void *site)
+{
+    return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n)) : large_alloc(n, 1, false, site);
 }
 
 void *hk_front_alloc_growing(size_t n)
 {
-    return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n)) : large_alloc(n, HK_ALIGN_BYTES, false);
+    return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n))
+                           : large_alloc(n, HK_ALIGN_BYTES, false, NULL);
 }
 
-void *hk_front_calloc(size_t n)
+void *hk_front_calloc(size_t n, const void *site)
 {
-    if (n > HK_MID_MAX) return large_alloc(n, 1, true);
+    if (n > HK_MID_MAX) return large_alloc(n, 1, true, site);
     unsigned c = hk_size_class(n);
     void *p = slab_alloc(c);
     if (!p) return NULL;
@@ -148,8 +157,8 @@ void *hk_front_calloc(size_t n)
 
 void *hk_front_alloc_aligned(size_t n, size_t align)
 {
-    if (align <= HK_ALIGN_BYTES) return hk_front_alloc(n);
-    if (n > HK_MID_MAX || align > HK_MID_MAX) return large_alloc(n, align, false);
+    if (align <= HK_ALIGN_BYTES) return hk_front_alloc(n, NULL);
+    if (n > HK_MID_MAX || align > HK_MID_MAX) return large_alloc(n, align, false, NULL);
     /* Slabs start at unit boundaries: blocks of a size that align divides are aligned. */
     unsigned c = hk_size_class(n < align ? align : n);
     while (hk_class_bytes(c) & (align - 1)) c++;

@@ -41,7 +41,8 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
     struct hk_thread *t = &hk_thread;
     bool big = u->run_units >= HK_CHUNK_UNITS,
          heap = HK_LIKELY(t->heap != NULL) || hk_heap_attach(t);
-    if (!heap || !hk_runs_keep(t->heap, u)) hk_large_free(hk_heap_counts(t->heap), u, p);
+    if (!heap || HK_UNLIKELY(hk_large_rule(u)) || !hk_runs_keep(t->heap, u))
+        hk_large_free(hk_heap_counts(t->heap), u, p);
     if (big || !heap)
         hk_front_tick();
     else
@@ -164,7 +165,7 @@ HK_INLINE void *realloc_own(struct hk_heap *h, struct hk_unit *u, void *p, size_
 static HK_NOINLINE void *realloc_other(void *p, size_t n)
 {
     uintptr_t owner;
-    if (!p) return hk_front_alloc(n);
+    if (!p) return hk_front_alloc_growing(n);
     struct hk_unit *u = find(p, &owner);
     size_t have;
     void *q = NULL;

@@ -149,10 +149,22 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
     return p;
 }
 
-void hk_large_give(void *p, size_t units)
+/* A run's class says nothing else; what it said as a slab's first unit is no rule. */
+#define RULED 0x8000u
+
+void hk_large_set_rule(void *p, unsigned rule)
+{
+    hk_unit_of(p)->cls = (uint16_t)(rule ? RULED | rule : 0);
+}
+
+unsigned hk_large_rule(const struct hk_unit *u)
+{
+    return HK_UNLIKELY(hk_policy_now().sites) && u->cls & RULED ? u->cls & ~RULED : 0;
+}
+
+static void give_as(void *p, size_t units, enum hk_action action)
 {
     enum hk_band band = hk_policy_band(units);
-    enum hk_action action = hk_policy_action(hk_policy_now(), band);
     if (HK_UNLIKELY(action == HK_ACTION_NOW))
         hk_pool_free_purged(p, units, band);
     else
@@ -160,11 +172,20 @@ void hk_large_give(void *p, size_t units)
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
+void hk_large_give(void *p, size_t units)
+{
+    give_as(p, units, hk_policy_action(hk_policy_now(), hk_policy_band(units)));
+}
+
 void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p)
 {
     size_t units = u->run_units;
+    unsigned rule = hk_large_rule(u);
     hk_large_retire(by, u);
-    hk_large_give(p, units);
+    if (HK_UNLIKELY(rule))
+        give_as(p, units, (enum hk_action)(rule - 1));
+    else
+        hk_large_give(p, units);
 }
 
 bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, size_t n)

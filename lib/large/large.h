@@ -18,6 +18,12 @@ extern HK_HIDDEN struct hk_large_counts hk_large_nobodys; /* of threads without 
  */
 void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool zero);
 void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p);
+/*
+ * The rule of a call site for the run at p, enum hk_action plus one, or 0 for none: what becomes of
+ * it when it is freed. For every run, once there are rules.
+ */
+void hk_large_set_rule(void *p, unsigned rule);
+unsigned hk_large_rule(const struct hk_unit *u);
 /* Units that large or big blocks leave go to the pool, or to the kernel, as is decided. */
 void hk_large_give(void *p, size_t units);
 /*

@@ -378,6 +378,6 @@ bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
     l->now.dyn = l->sizes_now[0] != 0;
     bool same = memcmp(sizes, l->sizes_now, sizeof sizes) == 0;
     if (same && hk_snapshot_word(l->now) == hk_snapshot_word(was)) return false;
-    l->now.generation = (was.generation + 1) & 0x1ff;
+    l->now.generation = (was.generation + 1) & 0xff;
     return true;
 }

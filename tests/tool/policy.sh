@@ -60,6 +60,8 @@ has "ratings: the greatest cost" "large batch 1495.0 84 18446744073.7 s -"
 same "ratings: one in force a band, rounding too" "$(grep -cE '^(mid|large|big) .* yes$' <<< "$out")" 5
 has "rounding" "mid 1.6 4 0.200 2.900 yes"
 has "rounding: one that is not in force" "large 4 1 0.450 16.000 -"
+has "sites" "libfoo+.so.1+0x1234 17 71303168 now"
+has "sites: one without a rule" "prog+0xa 1 40000 -"
 has "caps" "256 KiB 2 15 22"
 while read -r line; do
     has "told: ${line:0:40}" "$line"

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: call sites: the table of them, and the rules.
+ * Why: see site.h.
+ */
+#include "front/site.h"
+
+#include <string.h>
+
+#include "core/knobs.h"
+#include "core/map.h"
+#include "os/object.h"
+
+#define LOOKS 8u /* entries that a place may be in */
+
+struct rule {
+    const char *name; /* in the text of the setting, which stays */
+    size_t len;
+    uintptr_t offset;
+    unsigned action; /* plus one */
+};
+struct sites {
+    struct hk_site site[HK_SITES];
+    struct rule rule[HK_SITE_RULES];
+    unsigned rules; /* constant once published */
+};
+static _Atomic(struct sites *) here;
+
+static bool hexadecimal(const char *s, const char *end, uintptr_t *out)
+{
+    uintptr_t v = 0;
+    if (end - s < 1 || end - s > 16) return false;
+    for (; s < end; s++) {
+        unsigned c = (unsigned char)*s | 0x20;
+        unsigned digit = c - '0' < 10 ? c - '0' : c - 'a' < 6 ? c - 'a' + 10 : 16;
+        if (digit == 16) return false;
+        v = v << 4 | digit;
+    }
+    *out = v;
+    return true;
+}
+
+/* Its number plus one; 0: there is none such. */
+static unsigned action_of(const char *s, size_t len)
+{
+    const char *word;
+    size_t is;
+    for (unsigned a = 0; (word = hk_knob_word(hk_knob_rows[HK_KNOB_action_mid].words, a, &is));
+         a++) {
+        if (is == len && memcmp(word, s, len) == 0) return a + 1;
+    }
+    return 0;
+}
+
+/* The rule in [s, end). */
+static bool parse(const char *s, const char *end, struct rule *r)
+{
+    const char *is = memchr(s, '=', (size_t)(end - s)), *plus = NULL;
+    for (const char *p = s; is && p + 3 < is; p++) {
+        if (memcmp(p, "+0x", 3) == 0) plus = p; /* the last: names may have a + */
+    }
+    if (!plus || plus == s || !hexadecimal(plus + 3, is, &r->offset)) return false;
+    r->name = s;
+    r->len = (size_t)(plus - s);
+    r->action = action_of(is + 1, (size_t)(end - is - 1));
+    return r->action != 0;
+}
+
+bool hk_sites_start(const char *rules, const char **wrong)
+{
+    *wrong = NULL;
+    struct sites *t = hk_map_init() ? hk_meta_alloc(sizeof *t) : NULL;
+    if (!t) return false;
+    for (const char *s = rules; s && *s;) {
+        size_t len = strcspn(s, ",");
+        if (t->rules == HK_SITE_RULES || !parse(s, s + len, &t->rule[t->rules])) {
+            *wrong = s;
+            break;
+        }
+        t->rules++;
+        s += len + (s[len] == ',');
+    }
+    atomic_store_explicit(&here, t, memory_order_release);
+    return true;
+}
+
+static unsigned rule_for(const struct sites *t, uintptr_t at)
+{
+    struct hk_object o;
+    unsigned found = 0;
+    char *maps = t->rules ? hk_object_maps() : NULL;
+    if (!maps) return 0;
+    bool known = hk_object_of(maps, at, &o);
+    for (unsigned i = 0; known && i < t->rules && !found; i++) {
+        const struct rule *r = &t->rule[i];
+        if (r->offset == o.offset && r->len == o.len && memcmp(r->name, o.name, o.len) == 0)
+            found = r->action;
+    }
+    hk_object_release(maps);
+    return found;
+}
+
+/* The place's entry, made if there is room; NULL: there is none. */
+static struct hk_site *entry(struct sites *t, uintptr_t at)
+{
+    uint64_t first = (at * 0x9e3779b97f4a7c15u) >> 58;
+    for (unsigned i = 0; i < LOOKS; i++) {
+        struct hk_site *s = &t->site[(first + i) % HK_SITES];
+        uintptr_t is = atomic_load_explicit(&s->at, memory_order_acquire);
+        if (is == at) return s;
+        if (is) continue;
+        unsigned rule = rule_for(t, at);
+        if (atomic_compare_exchange_strong_explicit(&s->at, &is, at, memory_order_acq_rel,
+                                                    memory_order_acquire)) {
+            atomic_store_explicit(&s->rule, (uint8_t)rule, memory_order_relaxed);
+            return s;
+        }
+        if (is == at) return s;
+    }
+    return NULL;
+}
+
+static void add(_Atomic uint64_t *v, uint64_t n)
+{
+    atomic_store_explicit(v, atomic_load_explicit(v, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+unsigned hk_site_request(const void *at, size_t n)
+{
+    struct sites *t = atomic_load_explicit(&here, memory_order_acquire);
+    struct hk_site *s = t && at ? entry(t, (uintptr_t)at) : NULL;
+    if (!s) return 0;
+    add(&s->requests, 1);
+    add(&s->bytes, n);
+    return atomic_load_explicit(&s->rule, memory_order_relaxed);
+}
+
+const struct hk_site *hk_sites(void)
+{
+    struct sites *t = atomic_load_explicit(&here, memory_order_acquire);
+    return t ? t->site : NULL;
+}
