@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Instructions of an allocation and its free, exact, by callgrind.
 
-usage: insn.py [--check CEILINGS] INSN NAME=LIBRARY...
+usage: insn.py [--check CEILINGS] INSN NAME=LIBRARY[,VARIABLE=VALUE]...
 
 A figure is the difference of two runs of bench/insn, a pair, less what its loop costs without an
-allocator. --check compares the first library with a file of lines KIND BYTES CEILING and ends
-with 1 if one is exceeded. Refills and the other slow paths are in it, spread over their pairs.
+allocator. --check compares the first column with a file of lines KIND BYTES CEILING, and the others
+with the first, and ends with 1 if one is exceeded or differs. Refills and the other slow paths are in it, spread over their pairs.
 """
 import argparse, os, re, subprocess, sys
 
@@ -19,6 +19,8 @@ OWN = 5
 
 def instructions(program, library, kind, size, pairs):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("LD_", "HAKMEM_"))}
+    library, *settings = library.split(",")
+    env.update(word.split("=", 1) for word in settings)
     if library:
         env["LD_PRELOAD"] = library
     done = subprocess.run(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, kind,
@@ -57,8 +59,10 @@ def main():
         row = "%-8s %7d" % (kind, size) + "".join("%12s" % ("-" if c is None else "%.1f" % c) for c in cells)
         if ceilings:
             bad = cells[0] is None or cells[0] > ceilings[kind, size]
-            row += "%12.1f%s" % (ceilings[kind, size], "  exceeded" if bad else "")
-            over += bad
+            # what learning and the start of each mode cost besides is not a pair's
+            differ = any(c is None or abs(c - cells[0]) > 0.05 for c in cells[1:])
+            row += "%12.1f%s%s" % (ceilings[kind, size], "  exceeded" if bad else "", "  not the same" if differ else "")
+            over += bad or differ
         print(row, flush=True)
     return 1 if over else 0
 
