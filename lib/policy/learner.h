@@ -125,6 +125,7 @@ struct hk_learner {
     struct hk_ucb ucb[3];                      /* rounding, of both bands; HK_LEARN_HUGE */
     struct hk_canary canary[3];
     struct hk_caps caps[2];
+    uint64_t asked, had; /* of a thread's own runs, in this LEARN */
     struct hk_sizes sizes;
     size_t sizes_chosen[HK_DYN_CHOSEN]; /* by what is known of sizes */
     size_t sizes_now[HK_DYN_CHOSEN], sizes_learned[HK_DYN_CHOSEN], sizes_before[HK_DYN_CHOSEN];

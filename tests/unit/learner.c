@@ -139,7 +139,8 @@ static struct hk_window sized_window(uint32_t ms)
 {
     struct hk_window w = {.ms = 100, .requests = 64, .prices = HK_PRICES_DEFAULT};
     unsigned b = hk_sizes_bucket(68 * HK_KIB);
-    w.asked[1] = w.had[1] = w.size_count[b] = 64;
+    w.asked[1] = w.size_count[b] = 64;
+    w.had[1] = 20;
     w.size_largest[b] = 68 * HK_KIB;
     hk_idle_again(&w.idle[0], ms, 64 * 1024);
     return w;
@@ -167,13 +168,19 @@ static void sizes(void)
     w.size_count[hk_sizes_bucket(40 * HK_KIB)] = 64;
     w.size_largest[hk_sizes_bucket(40 * HK_KIB)] = 40 * HK_KIB;
     w.asked[1] = w.had[1] = 0;
-    w.asked[0] = w.had[0] = 64;
+    w.asked[0] = 64;
+    w.had[0] = 60;
     settle(&l, w);
     hktest_ok(sizes_are(&l, 40 * HK_KIB, 0), "another load: another size");
     hk_learner_init(&l, &c);
     settle(&l, sized_window(5000));
     hktest_ok(sizes_are(&l, 0, 0) && l.now.action_mid == HK_ACTION_NOW,
               "none whose memory should go back at once");
+    w = sized_window(20);
+    w.had[1] = 60;
+    hk_learner_init(&l, &c);
+    settle(&l, w);
+    hktest_ok(sizes_are(&l, 0, 0), "none where held runs serve nearly all");
     c.sizes_set[0] = 72 * HK_KIB;
     c.sizes = 1;
     hk_learner_init(&l, &c);
