@@ -200,8 +200,8 @@ static void history(struct hk_emit *e, const struct hk_learner *l)
 static void site(struct hk_emit *e, const struct hk_site *s, const char *maps)
 {
     struct hk_object o;
-    uint8_t rule = atomic_load_explicit(&s->rule, memory_order_relaxed);
     uintptr_t at = atomic_load_explicit(&s->at, memory_order_relaxed);
+    unsigned rule = hk_site_rule(at);
     if (!at || !hk_object_of(maps, at, &o)) return;
     hk_emit_open(e, NULL, '{');
     hk_emit_name(e, "object", o.name, o.len);
@@ -241,9 +241,11 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
     char *maps = hk_sites() ? hk_object_maps() : NULL;
     hk_emit_begin(&e, fd, json != 0);
     const struct hk_learner *l = hk_learn_look(&busy);
+    size_t sizes[HK_DYN_CHOSEN];
+    hk_dyn_read(sizes); /* not all that was decided may have found a slot */
     if (l) {
         life(&e, l);
-        in_force(&e, "in_force", l->now, l->sizes_now);
+        in_force(&e, "in_force", l->now, sizes);
         in_force(&e, "before", l->before, l->sizes_before);
         ratings(&e, l);
         arms(&e, l);
@@ -253,8 +255,6 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
         sites(&e, maps);
         hk_learn_let_go();
     } else {
-        size_t sizes[HK_DYN_CHOSEN];
-        hk_dyn_read(sizes);
         hk_emit_word(&e, "state", busy ? "busy" : "off");
         in_force(&e, "in_force", hk_policy_now(), sizes);
     }

@@ -29,11 +29,11 @@ static unsigned having(size_t bytes)
 }
 
 /* One that has no slab and is not in force gets the size; HK_DYN_SLOTS: none can. */
-static unsigned given(size_t bytes, uint32_t taken)
+static unsigned given(size_t bytes)
 {
     for (unsigned slot = 0; slot < HK_DYN_SLOTS; slot++) {
         uint64_t is = atomic_load_explicit(&hk_dyn_slot[slot], memory_order_relaxed);
-        if (hk_dyn_in_force(slot) || taken == slot + 1 || is >= A_SLAB) continue;
+        if (hk_dyn_in_force(slot) || is >= A_SLAB) continue;
         if (atomic_compare_exchange_strong_explicit(&hk_dyn_slot[slot], &is, bytes,
                                                     memory_order_acquire, memory_order_relaxed))
             return slot;
@@ -41,20 +41,28 @@ static unsigned given(size_t bytes, uint32_t taken)
     return HK_DYN_SLOTS;
 }
 
-bool hk_dyn_set(const size_t sizes[HK_DYN_CHOSEN])
+/* Each slot, HK_DYN_SLOTS for none; the shorter one's first. */
+static void put_in_force(const unsigned slot[HK_DYN_CHOSEN])
 {
     uint32_t word = 0;
-    bool all = true;
-    for (unsigned i = HK_DYN_CHOSEN; i-- > 0;) {
-        if (!sizes[i]) continue;
-        unsigned slot = having(sizes[i]);
-        if (slot == HK_DYN_SLOTS) slot = given(sizes[i], word);
-        if (slot < HK_DYN_SLOTS)
-            word = word << 8 | (slot + 1);
-        else
-            all = false;
-    }
+    for (unsigned i = HK_DYN_CHOSEN; i-- > 0;)
+        if (slot[i] < HK_DYN_SLOTS) word = word << 8 | (slot[i] + 1);
     atomic_store_explicit(&hk_dyn_word, word, memory_order_release);
+}
+
+bool hk_dyn_set(const size_t sizes[HK_DYN_CHOSEN])
+{
+    unsigned slot[HK_DYN_CHOSEN];
+    bool all = true;
+    for (unsigned i = 0; i < HK_DYN_CHOSEN; i++)
+        slot[i] = sizes[i] ? having(sizes[i]) : HK_DYN_SLOTS;
+    put_in_force(slot); /* what stays, first: the slots of those that go may be free at once */
+    for (unsigned i = 0; i < HK_DYN_CHOSEN; i++) {
+        if (!sizes[i] || slot[i] < HK_DYN_SLOTS) continue;
+        slot[i] = given(sizes[i]);
+        all &= slot[i] < HK_DYN_SLOTS;
+        put_in_force(slot);
+    }
     return all;
 }
 

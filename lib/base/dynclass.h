@@ -23,6 +23,7 @@
 #define HK_DYN_CHOSEN 2u
 #define HK_DYN_ROUND  ((size_t)256) /* sizes are multiples of it */
 #define HK_DYN_MOST   ((size_t)256 << 10)
+#define HK_DYN_ASKED  8u /* requests of a thread before it gets its first slab */
 
 /* Bytes of a block, and above bit 32 how many slabs there are. */
 extern HK_HIDDEN _Atomic uint64_t hk_dyn_slot[HK_DYN_SLOTS];

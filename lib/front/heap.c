@@ -182,6 +182,7 @@ void hk_heap_drop_classes(struct hk_heap *h)
     for (unsigned slot = 0; slot < HK_DYN_SLOTS; slot++) {
         unsigned c = HK_CLASSES + slot;
         if (hk_dyn_in_force(slot)) continue;
+        h->dyn_asked[slot] = 0;
         flush_bin(h, &h->thread->bin[c], c);
         hk_slab_release_empty_of(h, c);
     }

@@ -70,13 +70,29 @@ static HK_NOINLINE void *slab_alloc(unsigned c)
     return hk_bin_pop(t, c);
 }
 
+/*
+ * A block from the slot. A thread's first slab of one is for who has asked some times: it takes
+ * sixteen units, and they are not free for anything else.
+ */
+static void *dyn_pop(struct hk_heap *h, unsigned slot)
+{
+    unsigned c = HK_CLASSES + slot;
+    void *p = hk_bin_pop(h->thread, c);
+    if (p) return p;
+    if (HK_UNLIKELY(!h->queue[c] && h->dyn_asked[slot] < HK_DYN_ASKED)) {
+        h->dyn_asked[slot]++;
+        return NULL;
+    }
+    if (refill(h->thread, c)) return hk_bin_pop(h->thread, c);
+    h->dyn_asked[slot] = 0; /* a run may do, and needs no such stretch of free units */
+    return NULL;
+}
+
 /* A block of a class chosen at run time, all zero if wanted; NULL: none is for n. */
 static void *dyn_alloc(struct hk_heap *h, size_t n, bool zero)
 {
-    unsigned slot = hk_dyn_for(n);
-    if (slot == HK_DYN_SLOTS) return NULL;
-    unsigned c = HK_CLASSES + slot;
-    void *p = slab_alloc(c);
+    unsigned slot = hk_dyn_for(n), c = HK_CLASSES + slot;
+    void *p = slot < HK_DYN_SLOTS ? dyn_pop(h, slot) : NULL;
     if (!p) return NULL;
     /* D3 of base/dynclass.h: while p lives its size stays. */
     if (HK_UNLIKELY(hk_dyn_bytes(slot) < n)) {
@@ -129,7 +145,9 @@ static void *large_alloc(size_t n, size_t align, bool zero, const void *site)
     if (HK_UNLIKELY(!h) && hk_heap_attach(&hk_thread)) h = hk_thread.heap;
     struct hk_snapshot s = hk_policy_now();
     if (HK_UNLIKELY(s.learn | s.dyn | s.sites) && h) return learned_alloc(h, n, align, zero, site);
-    return run_alloc(h, n, align, zero);
+    void *p = run_alloc(h, n, align, zero);
+    if (HK_UNLIKELY(s.sites) && p) hk_large_set_rule(p, 0);
+    return p;
 }
 
 void *hk_front_alloc(size_t n, const void *site)

@@ -11,18 +11,22 @@
 #include "core/map.h"
 #include "os/object.h"
 
-#define LOOKS 8u /* entries that a place may be in */
+#define LOOKS      8u    /* entries that a place may be in */
+#define LOOK_AGAIN 1024u /* requests by places without one */
 
 struct rule {
     const char *name; /* in the text of the setting, which stays */
     size_t len;
     uintptr_t offset;
-    unsigned action; /* plus one */
+    unsigned action;      /* plus one */
+    _Atomic uintptr_t at; /* the address in this process; 0: its file is not mapped */
 };
 struct sites {
     struct hk_site site[HK_SITES];
     struct rule rule[HK_SITE_RULES];
-    unsigned rules; /* constant once published */
+    unsigned rules;            /* constant once published */
+    _Atomic uint32_t unlisted; /* requests by places that found no entry */
+    _Atomic bool asked;        /* there was a request */
 };
 static _Atomic(struct sites *) here;
 
@@ -31,8 +35,8 @@ static bool hexadecimal(const char *s, const char *end, uintptr_t *out)
     uintptr_t v = 0;
     if (end - s < 1 || end - s > 16) return false;
     for (; s < end; s++) {
-        unsigned c = (unsigned char)*s | 0x20;
-        unsigned digit = c - '0' < 10 ? c - '0' : c - 'a' < 6 ? c - 'a' + 10 : 16;
+        unsigned c = (unsigned char)*s, low = c | 0x20;
+        unsigned digit = c - '0' < 10 ? c - '0' : low - 'a' < 6 ? low - 'a' + 10 : 16;
         if (digit == 16) return false;
         v = v << 4 | digit;
     }
@@ -84,20 +88,25 @@ bool hk_sites_start(const char *rules, const char **wrong)
     return true;
 }
 
-static unsigned rule_for(const struct sites *t, uintptr_t at)
+static void find_rules(struct sites *t)
 {
-    struct hk_object o;
-    unsigned found = 0;
     char *maps = t->rules ? hk_object_maps() : NULL;
-    if (!maps) return 0;
-    bool known = hk_object_of(maps, at, &o);
-    for (unsigned i = 0; known && i < t->rules && !found; i++) {
-        const struct rule *r = &t->rule[i];
-        if (r->offset == o.offset && r->len == o.len && memcmp(r->name, o.name, o.len) == 0)
-            found = r->action;
+    if (!maps) return; /* as it was; the next new place asks again */
+    for (unsigned i = 0; i < t->rules; i++) {
+        struct rule *r = &t->rule[i];
+        uintptr_t base, at = hk_object_base(maps, r->name, r->len, &base) ? base + r->offset : 0;
+        atomic_store_explicit(&r->at, at, memory_order_relaxed);
     }
     hk_object_release(maps);
-    return found;
+}
+
+static unsigned rule_for(const struct sites *t, uintptr_t at)
+{
+    for (unsigned i = 0; i < t->rules; i++) {
+        const struct rule *r = &t->rule[i];
+        if (atomic_load_explicit(&r->at, memory_order_relaxed) == at) return r->action;
+    }
+    return 0;
 }
 
 /* The place's entry, made if there is room; NULL: there is none. */
@@ -106,17 +115,18 @@ static struct hk_site *entry(struct sites *t, uintptr_t at)
     uint64_t first = (at * 0x9e3779b97f4a7c15u) >> 58;
     for (unsigned i = 0; i < LOOKS; i++) {
         struct hk_site *s = &t->site[(first + i) % HK_SITES];
-        uintptr_t is = atomic_load_explicit(&s->at, memory_order_acquire);
+        uintptr_t is = atomic_load_explicit(&s->at, memory_order_relaxed);
         if (is == at) return s;
         if (is) continue;
-        unsigned rule = rule_for(t, at);
-        if (atomic_compare_exchange_strong_explicit(&s->at, &is, at, memory_order_acq_rel,
-                                                    memory_order_acquire)) {
-            atomic_store_explicit(&s->rule, (uint8_t)rule, memory_order_relaxed);
+        if (atomic_compare_exchange_strong_explicit(&s->at, &is, at, memory_order_relaxed,
+                                                    memory_order_relaxed)) {
+            find_rules(t);
             return s;
         }
         if (is == at) return s;
     }
+    uint32_t n = atomic_fetch_add_explicit(&t->unlisted, 1, memory_order_relaxed);
+    if (n % LOOK_AGAIN == 0) find_rules(t);
     return NULL;
 }
 
@@ -129,15 +139,24 @@ static void add(_Atomic uint64_t *v, uint64_t n)
 unsigned hk_site_request(const void *at, size_t n)
 {
     struct sites *t = atomic_load_explicit(&here, memory_order_acquire);
-    struct hk_site *s = t && at ? entry(t, (uintptr_t)at) : NULL;
-    if (!s) return 0;
-    add(&s->requests, 1);
-    add(&s->bytes, n);
-    return atomic_load_explicit(&s->rule, memory_order_relaxed);
+    if (!t || !at) return 0;
+    atomic_store_explicit(&t->asked, true, memory_order_relaxed);
+    struct hk_site *s = entry(t, (uintptr_t)at);
+    if (s) {
+        add(&s->requests, 1);
+        add(&s->bytes, n);
+    }
+    return rule_for(t, (uintptr_t)at);
+}
+
+unsigned hk_site_rule(uintptr_t at)
+{
+    struct sites *t = atomic_load_explicit(&here, memory_order_acquire);
+    return t ? rule_for(t, at) : 0;
 }
 
 const struct hk_site *hk_sites(void)
 {
     struct sites *t = atomic_load_explicit(&here, memory_order_acquire);
-    return t ? t->site : NULL;
+    return t && atomic_load_explicit(&t->asked, memory_order_relaxed) ? t->site : NULL;
 }

@@ -20,7 +20,6 @@
 struct hk_site {
     _Atomic uintptr_t at; /* the return address of the call; 0: free */
     _Atomic uint64_t requests, bytes;
-    _Atomic uint8_t rule; /* enum hk_action plus one; 0: none */
 };
 
 /*
@@ -28,9 +27,14 @@ struct hk_site {
  * Once a process. *wrong: a rule that is none, NULL: all are good; those before it are in force.
  */
 bool hk_sites_start(const char *rules, const char **wrong);
-/* A request by the call that returns to `at`, for n bytes: the rule for its block, as above. */
+/*
+ * A request by the call that returns to `at`, for n bytes: the rule for its block, enum hk_action
+ * plus one, or 0. Where files are mapped is looked up at each new place, and now and then.
+ */
 unsigned hk_site_request(const void *at, size_t n);
-/* All HK_SITES of them, or NULL. */
+/* The rule alone. */
+unsigned hk_site_rule(uintptr_t at);
+/* All HK_SITES of them, or NULL: there was no request yet. */
 const struct hk_site *hk_sites(void);
 
 #endif

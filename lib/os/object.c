@@ -77,6 +77,21 @@ bool hk_object_of(const char *maps, uintptr_t addr, struct hk_object *out)
     return false;
 }
 
+bool hk_object_base(const char *maps, const char *name, size_t len, uintptr_t *base)
+{
+    struct line l;
+    struct hk_object o;
+    for (const char *s = maps; s && *s;) {
+        s = parse(s, &l);
+        if (!l.path || l.offset != 0) continue;
+        name_of(&l, &o);
+        if (o.len != len || memcmp(o.name, name, len) != 0) continue;
+        *base = l.start;
+        return true;
+    }
+    return false;
+}
+
 char *hk_object_maps(void)
 {
     char *text = NULL;

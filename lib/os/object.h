@@ -20,6 +20,8 @@ struct hk_object {
 
 /* False: the address lies in no file's mapping, or that file's start is not mapped. */
 bool hk_object_of(const char *maps, uintptr_t addr, struct hk_object *out);
+/* Where the start of the first file of that name is mapped; false: nowhere. */
+bool hk_object_base(const char *maps, const char *name, size_t len, uintptr_t *base);
 /*
  * The text of the process's maps, to be released; NULL without. Makes system calls: mmap, openat,
  * read, close.

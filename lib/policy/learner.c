@@ -241,7 +241,7 @@ static bool choose_sizes(struct hk_learner *l, const struct hk_window *w)
     if (l->learned.action_mid == HK_ACTION_NOW)
         memset(l->sizes_chosen, 0, sizeof l->sizes_chosen);
     else
-        hk_sizes_choose(&l->sizes, l->config.sizes, l->sizes_chosen);
+        hk_sizes_choose(&l->sizes, l->config.sizes_set, l->config.sizes, l->sizes_chosen);
     merge_sizes(l, is);
     if (is[0] == was[0] && is[1] == was[1]) return false;
     decide(l, HK_DECIDED_SIZES, 0, 0, was[0] | (uint64_t)was[1] << 32,
@@ -308,7 +308,7 @@ static void obey(struct hk_learner *l, enum hk_life_order order, uint64_t cost, 
         l->now = l->learned = l->before;
         memcpy(l->sizes_now, l->sizes_before, sizeof l->sizes_now);
         memcpy(l->sizes_learned, l->sizes_before, sizeof l->sizes_now);
-        memset(l->sizes_chosen, 0, sizeof l->sizes_chosen);
+        memcpy(l->sizes_chosen, l->sizes_before, sizeof l->sizes_now);
     }
     if (order == HK_LIFE_RELEARN) {
         memset(&l->sizes, 0, sizeof l->sizes);
@@ -381,7 +381,7 @@ bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
         put_caps(l, &l->now);
         put_caps(l, &l->learned);
     }
-    struct hk_life_window lw = {cost_of(w), w->requests, {0}, changed, unfit(l)};
+    struct hk_life_window lw = {cost_of(w), w->requests, w->ms, {0}, changed, unfit(l)};
     memcpy(lw.sizes, w->asked, sizeof w->asked);
     lw.sizes[HK_RUN_CLASSES] = w->big;
     if (w->requests) {

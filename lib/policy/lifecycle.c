@@ -11,7 +11,9 @@ static void enter(struct hk_lifecycle *l, enum hk_life_state state)
 {
     l->state = (uint8_t)state;
     l->windows = l->same = 0;
-    l->requests = 0;
+    l->requests = l->ms = 0;
+    l->settling = 0;
+    l->settled = false;
     l->drifting = l->unfit = 0;
     l->known = false;
     memset(&l->sum, 0, sizeof l->sum);
@@ -58,8 +60,11 @@ static struct hk_life_load load_of(const struct hk_life_window *w)
 }
 
 /* At most 4 windows are summed up. */
-static void sum_up(struct hk_life_load *sum, const struct hk_life_load *load)
+static void sum_up(struct hk_lifecycle *l, const struct hk_life_load *load)
 {
+    struct hk_life_load *sum = &l->sum;
+    if (l->windows % 4 == 1 || load->cost < l->least) l->least = load->cost;
+    if (l->windows % 4 == 1 || load->cost > l->most) l->most = load->cost;
     sum->cost += load->cost;
     for (uint32_t i = 0; i < HK_LIFE_SIZES; i++) sum->mix[i] += load->mix[i];
 }
@@ -72,22 +77,24 @@ static struct hk_life_load mean(const struct hk_life_load *sum, uint32_t windows
     return m;
 }
 
-static bool above(hk_q16 cost, hk_q16 than, hk_q16 margin)
+static bool above(hk_q16 cost, hk_q16 than, hk_q16 margin, hk_q16 spread)
 {
-    return cost > than + hk_q16_mul(than, margin) + HK_Q16_ONE;
+    return cost > than + hk_q16_mul(than, margin) + HK_Q16_ONE + spread / 4;
 }
 
 static enum hk_life_order learn(struct hk_lifecycle *l, const struct hk_life_load *load,
                                 bool changed)
 {
     if (l->windows <= HK_LIFE_BEFORE) {
-        sum_up(&l->sum, load);
-        if (l->windows == HK_LIFE_BEFORE) l->before = mean(&l->sum, HK_LIFE_BEFORE);
+        sum_up(l, load);
+        if (l->windows < HK_LIFE_BEFORE) return HK_LIFE_NONE;
+        l->before = mean(&l->sum, HK_LIFE_BEFORE);
+        l->spread = l->most - l->least;
         return HK_LIFE_NONE;
     }
     l->touched |= changed;
     l->same = changed ? 0 : l->same + 1;
-    bool settled = l->same >= HK_LIFE_SAME;
+    bool settled = l->same >= HK_LIFE_SAME && l->ms >= HK_LIFE_SAME_MS;
     bool enough = l->requests >= HK_LIFE_ENOUGH && l->windows >= HK_LIFE_BEFORE + HK_LIFE_LEAST;
     if (!settled && !enough) return HK_LIFE_NONE;
     enter(l, HK_LIFE_STATE_CANARY);
@@ -97,11 +104,18 @@ static enum hk_life_order learn(struct hk_lifecycle *l, const struct hk_life_loa
 
 static enum hk_life_order judge(struct hk_lifecycle *l, const struct hk_life_load *load)
 {
-    sum_up(&l->sum, load);
+    if (!l->settled && l->settling < HK_LIFE_SETTLE_MOST) {
+        l->settling++;
+        l->settled = l->ms >= HK_LIFE_SETTLE_MS; /* with the next window */
+        l->windows = 0;
+        return HK_LIFE_NONE;
+    }
+    sum_up(l, load);
     if (l->windows < HK_LIFE_CANARY) return HK_LIFE_NONE;
     l->frozen = mean(&l->sum, HK_LIFE_CANARY);
     /* What is the same as before cannot be worse: then it is the load. */
-    bool worse = l->touched && above(l->frozen.cost, l->before.cost, HK_LIFE_MARGIN);
+    bool worse = l->touched && above(l->frozen.cost, l->before.cost, HK_LIFE_MARGIN,
+                                     l->spread + l->most - l->least);
     if (worse)
         l->reverted++;
     else
@@ -113,7 +127,7 @@ static enum hk_life_order judge(struct hk_lifecycle *l, const struct hk_life_loa
 static enum hk_life_order watch(struct hk_lifecycle *l, const struct hk_life_load *load, bool unfit)
 {
     if (l->mode == HK_LIFE_MODE_FROZEN) return HK_LIFE_NONE; /* nothing to compare with */
-    sum_up(&l->sum, load);
+    sum_up(l, load);
     l->unfit = (uint8_t)(l->unfit + unfit);
     if (l->windows % HK_LIFE_BLOCK) return HK_LIFE_NONE;
     struct hk_life_load block = mean(&l->sum, HK_LIFE_BLOCK);
@@ -136,6 +150,7 @@ enum hk_life_order hk_lifecycle_window(struct hk_lifecycle *l, const struct hk_l
     struct hk_life_load load = load_of(w);
     l->windows++; /* it wraps at a multiple of a block */
     l->requests = hk_sat_add(l->requests, w->requests);
+    l->ms = hk_sat_add(l->ms, w->ms);
     switch (l->state) {
     case HK_LIFE_STATE_LEARN:
         return learn(l, &load, w->changed);

@@ -5,8 +5,9 @@
  *   compared with what was before, and it begins again only when the load has become another one.
  * Invariants: I1 windows with few requests change nothing. I2 between two starts of LEARN are at
  *   least HK_LIFE_ROUND windows (12, of LEARN and CANARY; 24 where FROZEN lies between). I3 what is
- *   on trial is judged after 4 windows; worse by more than 2 %, it is reverted and that is counted.
- *   I4 in the modes off and frozen nothing ever changes.
+ *   on trial is judged by 4 windows, a second after it began; worse by more than 2 % and what
+ * windows differ by, it is reverted and that is counted. I4 in the modes off and frozen nothing
+ * ever changes.
  *
  *   once:    LEARN -> CANARY -> FROZEN (kept or reverted) -> on drift LEARN
  *   always:  LEARN -> CANARY -> LEARN
@@ -18,19 +19,28 @@
 
 #include "policy/fixed.h"
 
-#define HK_LIFE_SIZES    8u    /* parts that sizes of requests are counted in */
-#define HK_LIFE_REQUESTS 16u   /* a window with less tells nothing */
-#define HK_LIFE_BEFORE   4u    /* windows at the start of LEARN that measure what is in force */
-#define HK_LIFE_LEAST    4u    /* windows of learning, at least */
-#define HK_LIFE_SAME     8u    /* it ends after so many without a change of decisions, */
-#define HK_LIFE_ENOUGH   2048u /* or so many requests in LEARN */
-#define HK_LIFE_CANARY   4u    /* windows of trial */
+#define HK_LIFE_SIZES    8u  /* parts that sizes of requests are counted in */
+#define HK_LIFE_REQUESTS 16u /* a window with less tells nothing */
+#define HK_LIFE_BEFORE   4u  /* windows at the start of LEARN that measure what is in force */
+#define HK_LIFE_LEAST    4u  /* windows of learning, at least */
+#define HK_LIFE_SAME     8u  /* it ends after so many without a change of decisions, */
+#define HK_LIFE_SAME_MS                                                                            \
+    2000u                    /* that took so long: a peak that comes every second is to be seen,   \
+                              */
+#define HK_LIFE_ENOUGH 1792u /* or so many requests in LEARN */
+/* Of a trial, what the change itself leaves behind is not judged: so long, or so many windows. */
+#define HK_LIFE_SETTLE_MS   1000u
+#define HK_LIFE_SETTLE_MOST 4096u
+#define HK_LIFE_CANARY      4u /* windows of trial */
 #define HK_LIFE_BLOCK                                                                              \
     4u                   /* windows whose mean is compared, once FROZEN, with the first such mean  \
                           */
 #define HK_LIFE_DRIFT 2u /* blocks in a row that differ from that one */
 #define HK_LIFE_ROUND (HK_LIFE_BEFORE + HK_LIFE_LEAST + HK_LIFE_CANARY)
-/* Part of the cost before by which a trial may be worse; and a nanosecond. */
+/*
+ * Part of the cost before by which a trial may be worse; and a nanosecond. And a quarter of what
+ * windows differ by, before and on trial: about the standard error of the two means of four.
+ */
 #define HK_LIFE_MARGIN HK_Q16_PCT(2)
 /* Drift: a quarter of the requests of another size, L1 distance of 0.5; or most of a block's
  * windows say that other decisions would do better. Not another cost: a load of bursts and rests
@@ -56,7 +66,7 @@ enum hk_life_order {
 };
 
 struct hk_life_window {
-    uint64_t cost_ns, requests;
+    uint64_t cost_ns, requests, ms;
     uint64_t sizes[HK_LIFE_SIZES]; /* requests by size */
     bool changed;                  /* a decision changed in this window */
     bool unfit;                    /* other decisions than those in force would do better */
@@ -69,14 +79,18 @@ struct hk_life_load {
 };
 
 struct hk_lifecycle {
-    uint8_t mode, state; /* enum hk_life_mode, hk_life_state */
-    uint8_t drifting;    /* blocks in a row */
-    uint8_t unfit;       /* windows of this block */
-    bool known;          /* frozen has the load since freezing */
-    bool touched;        /* a decision changed in this LEARN */
-    uint32_t windows;    /* with requests, in this state */
-    uint32_t same;       /* windows in a row without a change */
-    uint64_t requests;   /* in this state */
+    uint8_t mode, state;   /* enum hk_life_mode, hk_life_state */
+    uint8_t drifting;      /* blocks in a row */
+    uint8_t unfit;         /* windows of this block */
+    bool known;            /* frozen has the load since freezing */
+    bool settled;          /* what the trial changed has come to rest */
+    bool touched;          /* a decision changed in this LEARN */
+    uint32_t windows;      /* with requests, in this state */
+    uint32_t same;         /* windows in a row without a change */
+    uint64_t requests, ms; /* in this state */
+    hk_q16 least, most;    /* cost of a window among those summed up */
+    hk_q16 spread;         /* most - least, before */
+    uint32_t settling;     /* windows of this trial that do not count */
     struct hk_life_load sum, before, frozen;
     uint64_t tried, kept, reverted, relearnt;
 };

@@ -78,9 +78,22 @@ static size_t sane(size_t size)
     return counted(size) && size % HK_DYN_ROUND == 0 && saved(size) ? size : 0;
 }
 
-bool hk_sizes_choose(const struct hk_sizes *h, unsigned most, size_t out[HK_DYN_CHOSEN])
+/* The histogram without what classes of these sizes serve. */
+static struct hk_sizes unserved(const struct hk_sizes *h, const size_t set[HK_DYN_CHOSEN])
+{
+    struct hk_sizes left = *h;
+    for (unsigned i = 0; i < HK_DYN_CHOSEN; i++) {
+        for (unsigned b = 0; b < HK_SIZES_BUCKETS; b++)
+            if (h->largest[b] <= set[i] && h->largest[b] > set[i] - set[i] / 8) left.count[b] = 0;
+    }
+    return left;
+}
+
+bool hk_sizes_choose(const struct hk_sizes *all_sizes, const size_t set[HK_DYN_CHOSEN],
+                     unsigned most, size_t out[HK_DYN_CHOSEN])
 {
     const size_t was[HK_DYN_CHOSEN] = {out[0], out[1]};
+    struct hk_sizes left = unserved(all_sizes, set), *h = &left;
     size_t a = sane(was[0]), b = most > 1 ? sane(was[1]) : 0;
     uint64_t all = 0;
     for (unsigned i = 0; i < HK_SIZES_BUCKETS; i++) all += h->count[i];

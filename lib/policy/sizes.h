@@ -48,8 +48,10 @@ void hk_sizes_fade(struct hk_sizes *h);
  * Chooses up to `most` sizes, two at most, that save most: requests × (bytes of their units - those
  * of a slab). out has the previous choice, 0 for none (so is any other number): such a size stays
  * until its bucket has less than 6 % of the requests, or another one saves more than 1.5 times as
- * much; it grows with the largest request of its bucket. Returns whether out changed.
+ * much; it grows with the largest request of its bucket. Those that a class of the sizes in set
+ * serves are left out, 0 for none. Returns whether out changed.
  */
-bool hk_sizes_choose(const struct hk_sizes *h, unsigned most, size_t out[HK_DYN_CHOSEN]);
+bool hk_sizes_choose(const struct hk_sizes *h, const size_t set[HK_DYN_CHOSEN], unsigned most,
+                     size_t out[HK_DYN_CHOSEN]);
 
 #endif

@@ -61,17 +61,18 @@ struct hk_heap {
     uint8_t keeps;  /* kept is not empty */
     uint8_t listed; /* on the list of parked heaps; under its lock */
     /* Looks for what can go back, see front/tick.c. */
-    uint8_t warm;              /* a thread took it since the last look at parked heaps */
-    uint8_t noted;             /* what its thread left was noted since then */
-    uint8_t settled;           /* parked, and all that could go back has */
-    uint8_t stale;             /* what it lets go of has been idle for a while */
-    uint8_t cut;               /* the last look ended early */
-    uint8_t look_class;        /* where the next one starts */
-    uint16_t dyn_seen;         /* classes in force when its thread last looked, hk_dyn_word */
-    uint8_t lull;              /* its thread's last two slow paths were far apart */
-    size_t moving;             /* bytes free in slabs that the last look found changed */
-    uint64_t look_ms;          /* when its thread had the last look */
-    uint64_t tick_ms;          /* and when it came by the clock */
+    uint8_t warm;                    /* a thread took it since the last look at parked heaps */
+    uint8_t noted;                   /* what its thread left was noted since then */
+    uint8_t settled;                 /* parked, and all that could go back has */
+    uint8_t stale;                   /* what it lets go of has been idle for a while */
+    uint8_t cut;                     /* the last look ended early */
+    uint8_t look_class;              /* where the next one starts */
+    uint8_t dyn_asked[HK_DYN_SLOTS]; /* in vain, while there was no slab */
+    uint16_t dyn_seen;               /* classes in force when its thread last looked, hk_dyn_word */
+    uint8_t lull;                    /* its thread's last two slow paths were far apart */
+    size_t moving;                   /* bytes free in slabs that the last look found changed */
+    uint64_t look_ms;                /* when its thread had the last look */
+    uint64_t tick_ms;                /* and when it came by the clock */
     int32_t awake, awake_seen; /* units in its queues: now, and when the alarm was last raised */
     /* Runs freed a moment ago; whole, dirty, no block. See front/runcache.c. */
     struct hk_unit *run[HK_RUN_SLOTS];

@@ -60,6 +60,24 @@ same "a rule for the other" "$(run HAKMEM_MODE=learning HAKMEM_SITE_RULES="x+0x1
 same "rules for both" "$(run HAKMEM_MODE=research HAKMEM_THP=off HAKMEM_EVO_POLICY=off HAKMEM_SITE_RULES="$other=now,$one=now" LD_PRELOAD="$lib" ./prog)" "0 0"
 same "which ask to keep" "$(run HAKMEM_MODE=learning HAKMEM_ACTION_LARGE=now HAKMEM_SITE_RULES="$other=keep" LD_PRELOAD="$lib" ./prog | cut -d ' ' -f 2)" 256
 same "not where nothing is learned" "$(run HAKMEM_SITE_RULES="$one=now" LD_PRELOAD="$lib" ./prog)" "256 256"
+# Other places, more than the table holds, before the one that has the rule.
+{
+    printf '#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <sys/mman.h>\n'
+    for i in {1..200}; do
+        printf '__attribute__((noinline)) static char *f%d(size_t n) { char *volatile p = malloc(n); return p; }\n' "$i"
+    done
+    printf 'int main(void) {\nunsigned char in[256] = {0};\nchar *p;\n'
+    for i in {1..199}; do printf 'free(f%d(1 << 20));\n' "$i"; done
+    printf 'for (int i = 0; i < 1024; i++) free(f200(1 << 20));\np = f200(1 << 20);\nmemset(p, 1, 1 << 20);\nfree(p);\n'
+    printf 'mincore(p, 1 << 20, in);\nprintf("%%d\\n", in[7] & 1);\nreturn 0; }\n'
+} | build many
+at=$(objdump -d --no-show-raw-insn "$dir/many" | awk '/<f200>:$/ { on = 1 } on && called { sub(":", "", $1); print $1; exit } on && /call.*malloc/ { called = 1 }')
+if [ -n "$at" ]; then
+    same "a place that finds no entry has its rule" "$(run HAKMEM_MODE=learning HAKMEM_SITE_RULES="many+0x$at=now" LD_PRELOAD="$lib" ./many)" 0
+    same "and stays without" "$(run HAKMEM_MODE=learning LD_PRELOAD="$lib" ./many)" 1
+else
+    skip "a place that finds no entry" "no objdump, or no PIE"
+fi
 for bad in now "prog=now" "prog+12=now" "prog+0x=now" "prog+0x12" "prog+0x12=never" "+0x12=now" "prog+0x1g=now" "prog+0x11111111111111111=now"; do
     out=$(run HAKMEM_MODE=learning HAKMEM_SITE_RULES="$one=now,$bad" LD_PRELOAD="$lib" ./prog)
     same "no rule: $bad" "$out $(cat err)" "0 256 hakmem: HAKMEM_SITE_RULES: OBJECT+0xOFFSET=keep, lazy, batch or now, 16 at most; not $bad"

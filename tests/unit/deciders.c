@@ -372,44 +372,49 @@ static void sizes(void)
 {
     struct hk_sizes h = {{0}, {0}};
     size_t out[2] = {0, 0}, one[2] = {0, 0}, k = HK_KIB;
+    const size_t nothing[2] = {0, 0}, set[2] = {68 * k, 0};
     hk_sizes_seen(&h, 68 * k - 100, 50);
-    hktest_ok(!hk_sizes_choose(&h, 2, out) && out[0] == 0, "a few requests tell nothing");
+    hktest_ok(!hk_sizes_choose(&h, nothing, 2, out) && out[0] == 0, "a few requests tell nothing");
     hk_sizes_seen(&h, 64 * k, 100);
     hk_sizes_seen(&h, 32 * k, 1000);
     hk_sizes_seen(&h, 84 * k + 1, 1000);
     hk_sizes_seen(&h, 62 * k, 40);
-    hktest_ok(hk_sizes_choose(&h, 2, out) && out[0] == 68 * k && out[1] == 0,
+    hktest_ok(hk_sizes_choose(&h, nothing, 2, out) && out[0] == 68 * k && out[1] == 0,
               "one size that wastes, none that does not");
-    hktest_ok(!hk_sizes_choose(&h, 2, out), "and again the same");
+    hktest_ok(!hk_sizes_choose(&h, nothing, 2, out), "and again the same");
     hk_sizes_seen(&h, 80 * k, 72);
-    hktest_ok(hk_sizes_choose(&h, 2, out) && out[0] == 68 * k && out[1] == 80 * k,
+    hktest_ok(hk_sizes_choose(&h, nothing, 2, out) && out[0] == 68 * k && out[1] == 80 * k,
               "two, ascending");
     /* Of 1 MiB a slab, 50 × 59.7 KiB and 72 × 42.7 KiB; now 194 × 23.04, 1.497 times the worse. */
     hk_sizes_seen(&h, 40 * k, 194);
-    hktest_ok(!hk_sizes_choose(&h, 2, out), "a little better is no reason to change");
+    hktest_ok(!hk_sizes_choose(&h, nothing, 2, out), "a little better is no reason to change");
     hk_sizes_seen(&h, 40 * k, 1);
-    hktest_ok(hk_sizes_choose(&h, 2, out) && out[0] == 40 * k && out[1] == 80 * k,
+    hktest_ok(hk_sizes_choose(&h, nothing, 2, out) && out[0] == 40 * k && out[1] == 80 * k,
               "1.5 times as much is");
     hk_sizes_seen(&h, 64 * k, 650);
-    hktest_ok(!hk_sizes_choose(&h, 2, out), "a chosen size may have less than an eighth");
+    hktest_ok(!hk_sizes_choose(&h, nothing, 2, out), "a chosen size may have less than an eighth");
     hk_sizes_seen(&h, 64 * k, 100);
-    hktest_ok(hk_sizes_choose(&h, 2, out) && out[0] == 40 * k && out[1] == 0,
+    hktest_ok(hk_sizes_choose(&h, nothing, 2, out) && out[0] == 40 * k && out[1] == 0,
               "but not less than 6 %%");
     hk_sizes_seen(&h, 68 * k, 150);
-    hktest_ok(hk_sizes_choose(&h, 1, one) && one[0] == 68 * k && one[1] == 0,
+    hktest_ok(hk_sizes_choose(&h, nothing, 1, one) && one[0] == 68 * k && one[1] == 0,
               "the better one if there is room for one");
+    size_t other[2] = {0, 0};
+    hktest_ok(hk_sizes_choose(&h, set, 1, other) && other[0] == 40 * k,
+              "but not one that is set by hand");
     hk_sizes_seen(&h, 40 * k + 1, 1);
     size_t same[2] = {40 * k, 40 * k}, odd[2] = {SIZE_MAX, 12345};
-    hktest_ok(hk_sizes_choose(&h, 2, same) && same[0] == 40 * k && same[1] == 68 * k, "one once");
+    hktest_ok(hk_sizes_choose(&h, nothing, 2, same) && same[0] == 40 * k && same[1] == 68 * k,
+              "one once");
     hk_sizes_fade(&h);
     hktest_ok(h.count[(40 - 32) / 4 - 1] == 97 && h.largest[(40 - 32) / 4] == 0, "counts fade");
     struct hk_sizes none = {{0}, {0}};
-    hktest_ok(hk_sizes_choose(&none, 2, odd) && odd[0] == 0 && odd[1] == 0,
+    hktest_ok(hk_sizes_choose(&none, nothing, 2, odd) && odd[0] == 0 && odd[1] == 0,
               "what is no size is none");
     hk_sizes_seen(&none, 67 * k, UINT64_MAX);
-    hktest_ok(hk_sizes_choose(&none, 2, odd) && odd[0] == 67 * k, "counts saturate");
+    hktest_ok(hk_sizes_choose(&none, nothing, 2, odd) && odd[0] == 67 * k, "counts saturate");
     hk_sizes_seen(&none, 67 * k + 300, 1);
-    hktest_ok(hk_sizes_choose(&none, 2, odd) && odd[0] == 67 * k + 512,
+    hktest_ok(hk_sizes_choose(&none, nothing, 2, odd) && odd[0] == 67 * k + 512,
               "a class grows, in steps of 256");
 }
 

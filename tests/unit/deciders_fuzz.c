@@ -400,16 +400,17 @@ static void fuzz_sizes(struct world *w)
     uint64_t x = hk_random_next(&w->r);
     size_t *s = w->chosen;
     unsigned most = x >> 11 & 7 ? 2 : 1;
+    const size_t set[2] = {x >> 14 & 1 ? wild(&w->r) : 0, x >> 15 & 1 ? 68 * HK_KIB : 0};
     if (x % 100 == 0) hk_sizes_fade(&w->sizes);
     if (x % 30000 == 0) memset(&w->sizes, 0, sizeof w->sizes);
     size_t n = x & 1 ? 32 * HK_KIB + (x >> 20) % (53 * HK_KIB) : wild(&w->r);
     hk_sizes_seen(&w->sizes, n, wild(&w->r) >> (x >> 4 & 63));
     if (x & 64) s[x >> 7 & 1] = x & 256 ? s[x >> 9 & 1] : wild(&w->r);
-    hk_sizes_choose(&w->sizes, most, s);
+    hk_sizes_choose(&w->sizes, set, most, s);
     expect(w, fits(s[0]) && fits(s[1]), "chosen sizes");
     expect(w, most == 2 || s[1] == 0, "as many as there is room for");
     expect(w, s[1] == 0 || (s[0] != 0 && s[0] < s[1]), "ascending");
-    if (x >> 60 == 0) expect(w, !hk_sizes_choose(&w->sizes, most, s), "the same again");
+    if (x >> 60 == 0) expect(w, !hk_sizes_choose(&w->sizes, set, most, s), "the same again");
     note(w, s[0]);
     note(w, s[1]);
 }
@@ -422,7 +423,7 @@ static void fuzz_lifecycle(struct world *w)
         hk_lifecycle_init(l, (enum hk_life_mode)(x >> 20 & 7));
         w->since = HK_LIFE_ROUND;
     }
-    struct hk_life_window v = {.changed = x & 1, .unfit = x >> 4 & 1};
+    struct hk_life_window v = {.ms = x >> 40 & 1023, .changed = x & 1, .unfit = x >> 4 & 1};
     v.cost_ns = wild(&w->r);
     v.requests = wild(&w->r);
     if (x & 2) {

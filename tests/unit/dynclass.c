@@ -38,6 +38,17 @@ static unsigned slabs(void)
     return (unsigned)n;
 }
 
+/* A block of n bytes from a class; the first requests get runs. */
+static char *get(size_t n)
+{
+    char *p = NULL;
+    for (unsigned i = 0; i <= HK_DYN_ASKED; i++) {
+        hakmem_free(p);
+        p = hakmem_malloc(n);
+    }
+    return p;
+}
+
 static void routes(void)
 {
     size_t read[HK_DYN_CHOSEN];
@@ -50,7 +61,10 @@ static void routes(void)
     hktest_ok(hk_dyn_for(35 * K + 1) == a && hk_dyn_for(35 * K) == HK_DYN_SLOTS &&
                   hk_dyn_for(40 * K + 1) == HK_DYN_SLOTS && hk_dyn_for(60 * K) == b,
               "for what fills seven eighths of a block");
-    char *p = hakmem_malloc(66 * K), *q = hakmem_malloc(69 * K), *z = hakmem_calloc(1, 67 * K);
+    char *first = hakmem_malloc(66 * K);
+    hktest_ok(hakmem_usable_size(first) == 128 * K, "a first one is a run");
+    hakmem_free(first);
+    char *p = get(66 * K), *q = hakmem_malloc(69 * K), *z = hakmem_calloc(1, 67 * K);
     hktest_ok(hakmem_usable_size(p) == 68 * K && hakmem_usable_size(q) == 128 * K, "blocks of it");
     bool zero = true;
     for (size_t i = 0; i < 67 * K; i++) zero &= z[i] == 0;
@@ -80,7 +94,7 @@ static void retire(void)
     hktest_ok(slabs() == 0, "none in force, all trimmed: no slab is left");
     for (unsigned i = 0; i < 4; i++) {
         hktest_ok(put(size[i], 0), "a slot each");
-        p[i] = hakmem_malloc(size[i]);
+        p[i] = get(size[i]);
         memset(p[i], (int)i + 1, size[i]);
     }
     hktest_ok(!put(size[4], 0) && hk_dyn_for(size[4]) == HK_DYN_SLOTS, "for a fifth there is none");
@@ -93,7 +107,7 @@ static void retire(void)
     hktest_ok(whole, "blocks of classes that went keep their size");
     hktest_ok(put(size[1], size[3]) && hk_dyn_for(size[3]) < HK_DYN_SLOTS, "one may come back");
     hakmem_free(p[0]);
-    hakmem_free(hakmem_malloc(size[3])); /* a slow path of this thread's */
+    hakmem_free(get(size[3])); /* a slow path of this thread's */
     hktest_ok(put(size[1], size[4]), "with its last block a slot is free");
     for (unsigned i = 1; i < 5; i++) hakmem_free(p[i]);
     put(0, 0);

@@ -181,15 +181,15 @@ static void sizes(void)
     hk_learner_init(&l, &c);
     settle(&l, w);
     hktest_ok(sizes_are(&l, 0, 0), "none where held runs serve nearly all");
-    c.sizes_set[0] = 72 * HK_KIB;
+    c.sizes_set[0] = 40 * HK_KIB;
     c.sizes = 1;
     hk_learner_init(&l, &c);
     settle(&l, sized_window(20));
-    hktest_ok(sizes_are(&l, 68 * HK_KIB, 72 * HK_KIB), "one set by hand stays");
+    hktest_ok(sizes_are(&l, 40 * HK_KIB, 68 * HK_KIB), "one set by hand stays");
     c.sizes = 0;
     hk_learner_init(&l, &c);
     settle(&l, sized_window(20));
-    hktest_ok(sizes_are(&l, 72 * HK_KIB, 0), "and none is chosen where none may be");
+    hktest_ok(sizes_are(&l, 40 * HK_KIB, 0), "and none is chosen where none may be");
 }
 
 /* Blocks of 32 MiB, as they are touched under the threshold in force. */
