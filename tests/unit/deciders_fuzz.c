@@ -400,7 +400,7 @@ static void fuzz_sizes(struct world *w)
     uint64_t x = hk_random_next(&w->r);
     size_t *s = w->chosen;
     unsigned most = x >> 11 & 7 ? 2 : 1;
-    const size_t set[2] = {x >> 14 & 1 ? wild(&w->r) : 0, x >> 15 & 1 ? 68 * HK_KIB : 0};
+    const size_t set[2] = {x & 1 << 14 ? wild(&w->r) : 0, x & 1 << 15 ? 68 * HK_KIB : 0};
     if (x % 100 == 0) hk_sizes_fade(&w->sizes);
     if (x % 30000 == 0) memset(&w->sizes, 0, sizeof w->sizes);
     size_t n = x & 1 ? 32 * HK_KIB + (x >> 20) % (53 * HK_KIB) : wild(&w->r);
@@ -411,8 +411,7 @@ static void fuzz_sizes(struct world *w)
     expect(w, most == 2 || s[1] == 0, "as many as there is room for");
     expect(w, s[1] == 0 || (s[0] != 0 && s[0] < s[1]), "ascending");
     if (x >> 60 == 0) expect(w, !hk_sizes_choose(&w->sizes, set, most, s), "the same again");
-    note(w, s[0]);
-    note(w, s[1]);
+    note(w, s[0] ^ s[1] << 32);
 }
 
 static void fuzz_lifecycle(struct world *w)
