@@ -104,7 +104,8 @@ static void *dyn_alloc(struct hk_heap *h, size_t n, bool zero)
     return p;
 }
 
-static void *run_alloc(struct hk_heap *h, size_t n, size_t align, bool zero)
+/* Twice in the code: what learns is not to cost who does not. */
+HK_INLINE void *run_alloc(struct hk_heap *h, size_t n, size_t align, bool zero)
 {
     if (HK_LIKELY(h != NULL && n < HK_CHUNK_BYTES)) {
         hk_front_pace(h);
@@ -127,11 +128,14 @@ static HK_NOINLINE void *learned_alloc(struct hk_heap *h, size_t n, size_t align
                                        const void *site)
 {
     struct hk_snapshot s = hk_policy_now();
-    if (HK_UNLIKELY(h->dyn_seen != hk_dyn_now())) hk_heap_drop_classes(h);
     unsigned rule = hk_site_request(site, n);
-    void *p = s.dyn && align == 1 && !rule ? dyn_alloc(h, n, zero) : NULL;
-    if (s.learn) hk_learn_request(h, n, align == 1, p != NULL);
-    if (p) return p;
+    void *p = NULL;
+    if (h) {
+        if (HK_UNLIKELY(h->dyn_seen != hk_dyn_now())) hk_heap_drop_classes(h);
+        if (s.dyn && align == 1 && !rule) p = dyn_alloc(h, n, zero);
+        if (s.learn) hk_learn_request(h, n, align == 1, p != NULL);
+        if (p) return p;
+    }
     p = run_alloc(h, n, align, zero);
     if (s.sites && p) hk_large_set_rule(p, rule);
     return p;
@@ -144,10 +148,8 @@ static void *large_alloc(size_t n, size_t align, bool zero, const void *site)
     struct hk_heap *h = hk_thread.heap;
     if (HK_UNLIKELY(!h) && hk_heap_attach(&hk_thread)) h = hk_thread.heap;
     struct hk_snapshot s = hk_policy_now();
-    if (HK_UNLIKELY(s.learn | s.dyn | s.sites) && h) return learned_alloc(h, n, align, zero, site);
-    void *p = run_alloc(h, n, align, zero);
-    if (HK_UNLIKELY(s.sites) && p) hk_large_set_rule(p, 0);
-    return p;
+    if (HK_UNLIKELY(s.learn | s.dyn | s.sites)) return learned_alloc(h, n, align, zero, site);
+    return run_alloc(h, n, align, zero);
 }
 
 void *hk_front_alloc(size_t n, const void *site)

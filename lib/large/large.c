@@ -149,20 +149,12 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
     return p;
 }
 
-/* A run's class says nothing else; what it said as a slab's first unit is no rule. */
-#define RULED 0x8000u
-
 void hk_large_set_rule(void *p, unsigned rule)
 {
-    hk_unit_of(p)->cls = (uint16_t)(rule ? RULED | rule : 0);
+    hk_unit_of(p)->cls = (uint16_t)(rule ? HK_RULED | rule : 0);
 }
 
-unsigned hk_large_rule(const struct hk_unit *u)
-{
-    return HK_UNLIKELY(hk_policy_now().sites) && u->cls & RULED ? u->cls & ~RULED : 0;
-}
-
-static void give_as(void *p, size_t units, enum hk_action action)
+HK_INLINE void give_as(void *p, size_t units, enum hk_action action)
 {
     enum hk_band band = hk_policy_band(units);
     if (HK_UNLIKELY(action == HK_ACTION_NOW))
@@ -181,11 +173,9 @@ void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p)
 {
     size_t units = u->run_units;
     unsigned rule = hk_large_rule(u);
+    enum hk_action action = hk_policy_action(hk_policy_now(), hk_policy_band(units));
     hk_large_retire(by, u);
-    if (HK_UNLIKELY(rule))
-        give_as(p, units, (enum hk_action)(rule - 1));
-    else
-        hk_large_give(p, units);
+    give_as(p, units, HK_UNLIKELY(rule) ? (enum hk_action)(rule - 1) : action);
 }
 
 bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, size_t n)

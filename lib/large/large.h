@@ -10,6 +10,7 @@
 
 #include "core/counts.h"
 #include "core/map.h"
+#include "policy/snapshot.h"
 
 extern HK_HIDDEN struct hk_large_counts hk_large_nobodys; /* of threads without a heap */
 /*
@@ -23,7 +24,13 @@ void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p);
  * it when it is freed. For every run, once there are rules.
  */
 void hk_large_set_rule(void *p, unsigned rule);
-unsigned hk_large_rule(const struct hk_unit *u);
+#define HK_RULED                                                                                   \
+    0x8000u /* a run's class says nothing else; what it said as a slab's is no rule                \
+             */
+HK_INLINE unsigned hk_large_rule(const struct hk_unit *u)
+{
+    return HK_UNLIKELY(hk_policy_now().sites) && u->cls & HK_RULED ? u->cls & ~HK_RULED : 0;
+}
 /* Units that large or big blocks leave go to the pool, or to the kernel, as is decided. */
 void hk_large_give(void *p, size_t units);
 /*
