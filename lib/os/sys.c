@@ -75,11 +75,28 @@ bool hk_sys_unmap(void *p, size_t bytes)
     return done;
 }
 
+/*
+ * The kernel hands an address that one thread's mremap has left to another's. The thread sanitizer
+ * knows that of mmap and munmap only.
+ */
+#if HK_TSAN
+void __tsan_acquire(void *at);
+void __tsan_release(void *at);
+static char kernel;
+#define KERNEL_TAKES() __tsan_release(&kernel)
+#define KERNEL_GIVES() __tsan_acquire(&kernel)
+#else
+#define KERNEL_TAKES() ((void)0)
+#define KERNEL_GIVES() ((void)0)
+#endif
+
 void *hk_sys_remap(void *p, size_t from, size_t to)
 {
     int saved = errno;
     count(HK_SYS_MREMAP);
+    KERNEL_TAKES();
     void *q = mremap(p, from, to, MREMAP_MAYMOVE);
+    KERNEL_GIVES();
     errno = saved;
     return q == MAP_FAILED ? NULL : q;
 }
