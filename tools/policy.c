@@ -117,6 +117,14 @@ static void ratings_plain(const struct policy *p)
     end(&t);
 }
 
+static void arm_cells(struct table *t, const struct arm *m, bool in_force)
+{
+    table_cell(t, NUMBER, m->pulls);
+    table_cell(t, "%.3f", (double)m->mean / 1000);
+    table_cell(t, "%.3f", (double)m->bound / 1000);
+    table_cell(t, "%s", mark(in_force));
+}
+
 static void arms_plain(const struct policy *p)
 {
     static const char *const names[] = {"band", "times as long", "pulls",
@@ -128,10 +136,7 @@ static void arms_plain(const struct policy *p)
             const struct arm *m = &p->arm[b][a];
             table_cell(&t, "%s", band_names[b]);
             wmax_cell(&t, m->wmax);
-            table_cell(&t, NUMBER, m->pulls);
-            table_cell(&t, "%.3f", (double)m->mean / 1000);
-            table_cell(&t, "%.3f", (double)m->bound / 1000);
-            table_cell(&t, "%s", mark(a == arm_in_force(p, b)));
+            arm_cells(&t, m, a == arm_in_force(p, b));
         }
     }
     end(&t);
@@ -146,10 +151,7 @@ static void huge_plain(const struct policy *p)
     for (unsigned a = 0; a < ARMS; a++) {
         const struct arm *m = &p->huge[a];
         table_cell(&t, "%s", show_threshold(m->wmax, text));
-        table_cell(&t, NUMBER, m->pulls);
-        table_cell(&t, "%.3f", (double)m->mean / 1000);
-        table_cell(&t, "%.3f", (double)m->bound / 1000);
-        table_cell(&t, "%s", mark(m->wmax == p->in_force.threshold));
+        arm_cells(&t, m, m->wmax == p->in_force.threshold);
     }
     end(&t);
 }
@@ -242,6 +244,15 @@ static void ratings_json(const struct policy *p)
     json_close(']');
 }
 
+static void arm_json(const struct arm *m, bool in_force)
+{
+    json_count("pulls", m->pulls);
+    json_ratio("mean", m->mean);
+    json_ratio("bound", m->bound);
+    json_bool("in_force", in_force);
+    json_close('}');
+}
+
 static void arms_json(const struct policy *p)
 {
     json_open("rounding", '[');
@@ -250,11 +261,7 @@ static void arms_json(const struct policy *p)
             json_open(NULL, '{');
             json_text("band", band_names[b]);
             json_ratio("wmax", p->arm[b][a].wmax);
-            json_count("pulls", p->arm[b][a].pulls);
-            json_ratio("mean", p->arm[b][a].mean);
-            json_ratio("bound", p->arm[b][a].bound);
-            json_bool("in_force", a == arm_in_force(p, b));
-            json_close('}');
+            arm_json(&p->arm[b][a], a == arm_in_force(p, b));
         }
     }
     json_close(']');
@@ -266,11 +273,7 @@ static void huge_json(const struct policy *p)
     for (unsigned a = 0; a < ARMS; a++) {
         json_open(NULL, '{');
         json_count("threshold", p->huge[a].wmax);
-        json_count("pulls", p->huge[a].pulls);
-        json_ratio("mean", p->huge[a].mean);
-        json_ratio("bound", p->huge[a].bound);
-        json_bool("in_force", p->huge[a].wmax == p->in_force.threshold);
-        json_close('}');
+        arm_json(&p->huge[a], p->huge[a].wmax == p->in_force.threshold);
     }
     json_close(']');
 }

@@ -11,8 +11,9 @@
 #include "core/map.h"
 #include "os/object.h"
 
-#define LOOKS      8u    /* entries that a place may be in */
-#define LOOK_AGAIN 1024u /* requests by places without one */
+#define LOOKS       8u    /* entries that a place may be in */
+#define LOOK_AGAIN  1024u /* requests by places without one */
+#define LOOK_UNREAD 64u   /* requests */
 
 struct rule {
     const char *name; /* in the text of the setting, which stays */
@@ -25,7 +26,8 @@ struct sites {
     struct hk_site site[HK_SITES];
     struct rule rule[HK_SITE_RULES];
     unsigned rules;            /* constant once published */
-    _Atomic uint32_t unlisted; /* requests by places that found no entry */
+    _Atomic uint32_t unlisted; /* requests by places that found no entry, or while unread is set */
+    _Atomic bool unread;       /* the maps were not to be had */
     _Atomic bool asked;        /* there was a request */
 };
 static _Atomic(struct sites *) here;
@@ -90,8 +92,10 @@ bool hk_sites_start(const char *rules, const char **wrong)
 
 static void find_rules(struct sites *t)
 {
-    char *maps = t->rules ? hk_object_maps() : NULL;
-    if (!maps) return; /* as it was; the next new place asks again */
+    if (!t->rules) return;
+    char *maps = hk_object_maps();
+    atomic_store_explicit(&t->unread, !maps, memory_order_relaxed);
+    if (!maps) return; /* as it was; asked again now and then */
     for (unsigned i = 0; i < t->rules; i++) {
         struct rule *r = &t->rule[i];
         uintptr_t base, at = hk_object_base(maps, r->name, r->len, &base) ? base + r->offset : 0;
@@ -107,6 +111,12 @@ static unsigned rule_for(const struct sites *t, uintptr_t at)
         if (atomic_load_explicit(&r->at, memory_order_relaxed) == at) return r->action;
     }
     return 0;
+}
+
+static void find_again(struct sites *t, uint32_t every)
+{
+    uint32_t n = atomic_fetch_add_explicit(&t->unlisted, 1, memory_order_relaxed);
+    if (n % every == 0) find_rules(t);
 }
 
 /* The place's entry, made if there is room; NULL: there is none. */
@@ -125,8 +135,7 @@ static struct hk_site *entry(struct sites *t, uintptr_t at)
         }
         if (is == at) return s;
     }
-    uint32_t n = atomic_fetch_add_explicit(&t->unlisted, 1, memory_order_relaxed);
-    if (n % LOOK_AGAIN == 0) find_rules(t);
+    find_again(t, LOOK_AGAIN);
     return NULL;
 }
 
@@ -146,6 +155,8 @@ unsigned hk_site_request(const void *at, size_t n)
         add(&s->requests, 1);
         add(&s->bytes, n);
     }
+    if (HK_UNLIKELY(atomic_load_explicit(&t->unread, memory_order_relaxed)))
+        find_again(t, LOOK_UNREAD);
     return rule_for(t, (uintptr_t)at);
 }
 

@@ -2,7 +2,8 @@
 /*
  * What: the platform contract: every system call of the library is made here and counted here.
  * Why: one published list (mmap munmap madvise mremap getrusage futex sched_yield write; open, read
- *   and close for files: settings, the group's limit, what the user asked to be written), one place
+ *   and close for files: settings, the group's limit, the maps for call sites, what
+ *   the user asked to be written), one place
  * to inject faults, and errno kept: no function here changes it. Threads: all.
  */
 #ifndef HK_OS_SYS_H
