@@ -60,6 +60,39 @@ same "a rule for the other" "$(run HAKMEM_MODE=learning HAKMEM_SITE_RULES="x+0x1
 same "rules for both" "$(run HAKMEM_MODE=research HAKMEM_THP=off HAKMEM_EVO_POLICY=off HAKMEM_SITE_RULES="$other=now,$one=now" LD_PRELOAD="$lib" ./prog)" "0 0"
 same "which ask to keep" "$(run HAKMEM_MODE=learning HAKMEM_ACTION_LARGE=now HAKMEM_SITE_RULES="$other=keep" LD_PRELOAD="$lib" ./prog | cut -d ' ' -f 2)" 256
 same "not where nothing is learned" "$(run HAKMEM_SITE_RULES="$one=now" LD_PRELOAD="$lib" ./prog)" "256 256"
+# Where files are mapped cannot be read at the first request.
+build blind << 'C'
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <dlfcn.h>
+int main(int argc, char **argv)
+{
+    unsigned char in[256] = {0};
+    struct rlimit was, none;
+    getrlimit(RLIMIT_NOFILE, &was);
+    none = was;
+    none.rlim_cur = 0;
+    free(malloc(1)); /* files of settings are read */
+    for (int i = 0; i < 200; i++) {
+        setrlimit(RLIMIT_NOFILE, i ? &was : &none);
+        char *p = malloc(1 << 20);
+        memset(p, 1, 1 << 20);
+        free(p);
+        if (mincore(p, 1 << 20, in)) return 1;
+    }
+    void (*dump)(int, int) = NULL;
+    *(void **)&dump = dlsym(RTLD_DEFAULT, "hakmem_policy_dump");
+    if (argc > 1) dump(1, 1);
+    else printf("%d\n", in[7] & 1);
+    return argc > 2 ? argv[1][0] : 0;
+}
+C
+run HAKMEM_MODE=learning LD_PRELOAD="$lib" ./blind dump > dump.json
+at=$(tr -d '\n ' < dump.json | sed -nE 's/.*"sites":\[.*"object":"blind","offset":([0-9]+),"requests":200,.*/\1/p')
+same "rules are found later" "$(run HAKMEM_MODE=learning HAKMEM_SITE_RULES="$(printf 'blind+0x%x=now' "$at")" LD_PRELOAD="$lib" ./blind)" 0
 # Other places, more than the table holds, before the one that has the rule.
 {
     printf '#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <sys/mman.h>\n'
