@@ -68,6 +68,11 @@ build blind << 'C'
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <dlfcn.h>
+__attribute__((noinline)) static char *one(size_t n)
+{
+    char *volatile p = malloc(n);
+    return p;
+}
 int main(int argc, char **argv)
 {
     unsigned char in[256] = {0};
@@ -78,7 +83,7 @@ int main(int argc, char **argv)
     free(malloc(1)); /* files of settings are read */
     for (int i = 0; i < 200; i++) {
         setrlimit(RLIMIT_NOFILE, i ? &was : &none);
-        char *p = malloc(1 << 20);
+        char *p = one(1 << 20);
         memset(p, 1, 1 << 20);
         free(p);
         if (mincore(p, 1 << 20, in)) return 1;
