@@ -124,6 +124,11 @@ void json_value(const char *name, enum hk_knob k, int64_t value, const char *tex
             json_ratio(NULL, (uint64_t)hk_ratio_of(value, i));
         json_close(']');
         break;
+    case HK_TYPE_INTS:
+        json_open(name, '[');
+        for (unsigned i = 0; i < HK_INTS_MOST; i++) json_int(NULL, hk_int_of(value, i));
+        json_close(']');
+        break;
     }
 }
 

@@ -12,9 +12,9 @@
 #include "tool.h"
 
 static const char *const types[] = {
-    [HK_TYPE_BOOL] = "bool",    [HK_TYPE_SIZE] = "size", [HK_TYPE_TEXT] = "text",
-    [HK_TYPE_WORD] = "word",    [HK_TYPE_INT] = "int",   [HK_TYPE_RATIO] = "ratio",
-    [HK_TYPE_RATIOS] = "ratios"};
+    [HK_TYPE_BOOL] = "bool",     [HK_TYPE_SIZE] = "size", [HK_TYPE_TEXT] = "text",
+    [HK_TYPE_WORD] = "word",     [HK_TYPE_INT] = "int",   [HK_TYPE_RATIO] = "ratio",
+    [HK_TYPE_RATIOS] = "ratios", [HK_TYPE_INTS] = "ints"};
 static const char *const changes[] = {[HK_WHEN_START] = "start", [HK_WHEN_LATER] = "later"};
 static const char *const settled[] = {[HK_SETTLED_STABLE] = "stable", [HK_SETTLED_NEW] = "new"};
 

@@ -104,6 +104,7 @@ const char *show_value(enum hk_knob k, int64_t value, const char *text, char out
     case HK_TYPE_INT:
     case HK_TYPE_RATIO:
     case HK_TYPE_RATIOS:
+    case HK_TYPE_INTS:
         hk_knob_print(k, value, out, SHOW_BYTES);
         break;
     }
@@ -148,6 +149,10 @@ char *show_range(enum hk_knob k)
     case HK_TYPE_RATIOS:
         n = asprintf(&all, "%u numbers from %g to %g, with commas between", HK_RATIOS_MOST, least,
                      most);
+        break;
+    case HK_TYPE_INTS:
+        n = asprintf(&all, "%u numbers from %" PRId64 " to %" PRId64 ", with commas between",
+                     HK_INTS_MOST, row->least, row->most);
         break;
     case HK_TYPE_SIZE:
         n = row->most == INT64_MAX

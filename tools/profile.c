@@ -3,7 +3,7 @@
  * What: `profile`: the settings that put in force from the start on what a run has learned.
  * Why: a program that is known need not learn each time, and can be told apart from its learning.
  * Invariants: what is printed passes `check`, and what is in force under it is what was in the run:
- *   but for caps, which no setting holds.
+ *   but for caps that are all 0, as these are none when set.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,6 +43,14 @@ static void rounding(const struct policy *p, bool env, unsigned band)
     line(env, knob, arm);
 }
 
+static int64_t caps(const struct policy *p)
+{
+    int64_t v = 0;
+    for (unsigned c = 0; c < HK_INTS_MOST; c++)
+        v |= (int64_t)(p->in_force.cap_units[c] & 0xff) << (8 * c);
+    return v;
+}
+
 enum status tool_profile(const struct request *r)
 {
     static const enum hk_knob actions[BANDS] = {HK_KNOB_action_mid, HK_KNOB_action_large,
@@ -67,6 +75,7 @@ enum status tool_profile(const struct request *r)
         line(r->env, i ? HK_KNOB_mid_dyn2 : HK_KNOB_mid_dyn1, (int64_t)p.in_force.size[i]);
     rounding(&p, r->env, 0);
     rounding(&p, r->env, 1);
+    if (p.in_force.caps_on && caps(&p)) line(r->env, HK_KNOB_caps, caps(&p));
     line(r->env, HK_KNOB_learn, 1); /* frozen, and the last one */
     return GOOD;
 }

@@ -35,7 +35,12 @@ static struct hk_snapshot first_snapshot(void)
         hk_policy_set_wmax(false, i + 1, (uint16_t)mid);
         hk_policy_set_wmax(true, i + 1, (uint16_t)large);
     }
+    uint64_t caps = 0;
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++)
+        caps |= hk_policy_cap_bits(c, (unsigned)hk_int_of(hk_knob_value(HK_KNOB_caps), c));
     return (struct hk_snapshot){
+        .caps_on = caps != 0,
+        .cap = caps & HK_CAP_MASK,
         .dyn = hk_dyn_now() != 0,
         .adapt = hk_knob_value(HK_KNOB_free_policy) != 0,
         .wmax_mid = hk_knob_value(HK_KNOB_wmax_mid) & 7,

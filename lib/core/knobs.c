@@ -110,6 +110,20 @@ static bool parse_ratios(const struct hk_knob_row *row, const char *s, int64_t *
     return *s == 0;
 }
 
+static bool parse_ints(const struct hk_knob_row *row, const char *s, int64_t *out)
+{
+    *out = 0;
+    for (unsigned i = 0; i < HK_INTS_MOST; i++) {
+        int64_t v = 0;
+        const char *from = s += i && *s == ',';
+        for (; *s >= '0' && *s <= '9' && v <= row->most; s++) v = v * 10 + (*s - '0');
+        bool last = i == HK_INTS_MOST - 1;
+        if (s == from || v < row->least || v > row->most || *s != (last ? 0 : ',')) return false;
+        *out |= v << (8 * i);
+    }
+    return true;
+}
+
 const char *hk_knob_word(const char *words, int64_t i, size_t *len)
 {
     for (; *words; i--) {
@@ -133,6 +147,7 @@ static bool parse_word(const char *words, const char *s, int64_t *out)
 static bool parse_number(const struct hk_knob_row *row, const char *s, int64_t *out)
 {
     if (row->type == HK_TYPE_RATIO || row->type == HK_TYPE_RATIOS) return parse_ratios(row, s, out);
+    if (row->type == HK_TYPE_INTS) return parse_ints(row, s, out);
     bool good = row->type == HK_TYPE_SIZE   ? parse_size(s, out)
                 : row->type == HK_TYPE_WORD ? parse_word(row->words, s, out)
                                             : parse_int(s, out);
@@ -167,13 +182,16 @@ static bool set_knob(unsigned k, const char *value, enum hk_source from)
 /* What values of the row look like. */
 static void tell_range(struct hk_text *t, const struct hk_knob_row *row)
 {
-    static const char *const is[] = {"0 or 1",         "bytes, or with K, M, G or T",
-                                     "a shorter text", "a number from ",
-                                     "from ",          "four with commas between, each from "};
+    static const char *const is[] = {"0 or 1",
+                                     "bytes, or with K, M, G or T",
+                                     "a shorter text",
+                                     "a number from ",
+                                     "from ",
+                                     "four with commas between, each from ",
+                                     "six with commas between, each from "};
     hk_text_str(t, row->type == HK_TYPE_WORD ? row->words : is[row->type]);
-    if (row->type != HK_TYPE_INT && row->type != HK_TYPE_RATIO && row->type != HK_TYPE_RATIOS)
-        return;
-    bool whole = row->type == HK_TYPE_INT;
+    bool whole = row->type == HK_TYPE_INT || row->type == HK_TYPE_INTS;
+    if (!whole && row->type != HK_TYPE_RATIO && row->type != HK_TYPE_RATIOS) return;
     whole ? hk_text_dec(t, (uint64_t)row->least) : hk_text_ratio(t, (uint64_t)row->least);
     hk_text_str(t, " to ");
     whole ? hk_text_dec(t, (uint64_t)row->most) : hk_text_ratio(t, (uint64_t)row->most);
@@ -337,6 +355,11 @@ char *hk_knob_print(enum hk_knob k, int64_t value, char *out, size_t bytes)
         for (unsigned i = 0; i < HK_RATIOS_MOST; i++) {
             if (i) hk_text_str(&t, ",");
             hk_text_ratio(&t, (uint64_t)hk_ratio_of(value, i));
+        }
+    } else if (row->type == HK_TYPE_INTS) {
+        for (unsigned i = 0; i < HK_INTS_MOST; i++) {
+            if (i) hk_text_str(&t, ",");
+            hk_text_dec(&t, (uint64_t)hk_int_of(value, i));
         }
     } else if (word) {
         t.len = len < t.cap ? len : t.cap;

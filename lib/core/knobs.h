@@ -46,6 +46,13 @@ HK_INLINE int64_t hk_ratio_of(int64_t ratios, unsigned i)
     return ratios >> (16 * i) & 0x7fff;
 }
 
+/* Six numbers, each below 256, in one. */
+#define HK_INTS_MOST 6u
+HK_INLINE int64_t hk_int_of(int64_t ints, unsigned i)
+{
+    return ints >> (8 * i) & 0xff;
+}
+
 struct hk_knob_row {
     const char *name; /* after HAKMEM_ */
     enum {
@@ -55,6 +62,7 @@ struct hk_knob_row {
         HK_TYPE_INT,
         HK_TYPE_RATIO,
         HK_TYPE_RATIOS,
+        HK_TYPE_INTS,
         HK_TYPE_WORD
     } type;
     int64_t def, least, most;

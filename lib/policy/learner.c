@@ -44,8 +44,10 @@ void hk_learner_init(struct hk_learner *l, const struct hk_learn_config *config)
             unsigned units = hk_run_class_units(c);
             uint32_t n = hk_caps_add(&l->caps[b], units * HK_UNIT_BYTES, 0, HK_CAP_MOST / units,
                                      config->step[b]);
-            l->caps[b].of[n].cap = first_cap(config->budget[b], units);
+            l->caps[b].of[n].cap = config->start.caps_on ? hk_policy_cap(config->start, c) / units
+                                                         : first_cap(config->budget[b], units);
         }
+        hk_caps_budget(&l->caps[b], config->budget[b]);
     }
 }
 
@@ -261,7 +263,7 @@ static void put_caps(struct hk_learner *l, struct hk_snapshot *s)
     for (unsigned c = 0; c < HK_RUN_CLASSES; c++) {
         uint64_t units = l->caps[c / HK_RUN_MID_CLASSES].of[c % HK_RUN_MID_CLASSES].cap *
                          (uint64_t)hk_run_class_units(c);
-        s->cap |= (units < HK_CAP_MOST ? units : HK_CAP_MOST) << (6 * c) & HK_CAP_MASK;
+        s->cap |= hk_policy_cap_bits(c, units) & HK_CAP_MASK;
     }
 }
 

@@ -117,6 +117,12 @@ HK_INLINE unsigned hk_run_class_units(unsigned c)
 
 #define HK_CAP_MOST 63u /* units */
 #define HK_CAP_MASK (((uint64_t)1 << 36) - 1)
+/* What `cap` has in it for a class; beyond the most: that. */
+HK_INLINE uint64_t hk_policy_cap_bits(unsigned c, uint64_t units)
+{
+    return (units < HK_CAP_MOST ? units : HK_CAP_MOST) << (6 * c);
+}
+
 HK_INLINE unsigned hk_policy_cap(struct hk_snapshot s, unsigned c)
 {
     return (unsigned)(s.cap >> (6 * c)) & HK_CAP_MOST;

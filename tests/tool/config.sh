@@ -138,7 +138,7 @@ check_json "knobs --json NAME" "len(j) == 1 and j[0]['from'] == ['system', 'envi
     j[0]['settled'] == 'stable' and j[0]['changes'] == 'start'" knobs --json CONF
 
 check_json "knobs --json: numbers" "[(k['type'], k['default'], k['least'], k['most']) for k in j] == [('int', 1, 1, 64),
-    ('ratio', 0.95, 0, 1), ('ratios', [1.25, 1.5, 1.75, 2], 1, 4)]" knobs --json CAP_STEP_MID TARGET_HIT_MID WMAX_CANDIDATES_LARGE
+    ('ratio', 0.95, 0, 1), ('ratios', [1.25, 1.5, 1.75, 2], 1, 4), ('ints', [0, 0, 0, 0, 0, 0], 0, 63)]" knobs --json CAP_STEP_MID TARGET_HIT_MID WMAX_CANDIDATES_LARGE CAPS
 
 # --- explain
 

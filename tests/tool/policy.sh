@@ -155,10 +155,11 @@ MID_DYN2 = 80K
 WMAX_MID = 2
 WMAX_CANDIDATES_LARGE = 1.1,1.2,1.3,4
 WMAX_LARGE = 3
+CAPS = 10,12,8,56,0,31
 LEARN = frozen"
 run profile --env policy.json
 same "profile --env" "$status $err$out" "0 HAKMEM_ACTION_MID=now HAKMEM_ACTION_LARGE=lazy HAKMEM_ACTION_BIG=keep HAKMEM_THP_THRESHOLD=16M HAKMEM_MID_DYN1=68K HAKMEM_MID_DYN2=80K HAKMEM_WMAX_MID=2 \
-HAKMEM_WMAX_CANDIDATES_LARGE=1.1,1.2,1.3,4 HAKMEM_WMAX_LARGE=3 HAKMEM_LEARN=frozen"
+HAKMEM_WMAX_CANDIDATES_LARGE=1.1,1.2,1.3,4 HAKMEM_WMAX_LARGE=3 HAKMEM_CAPS=10,12,8,56,0,31 HAKMEM_LEARN=frozen"
 run profile --process 1 policy.json
 same "profile: not frozen, and it says so" "$status $err" "0 hakmem-config: state off, not frozen: these are the settings in force then"
 same "profile: a rounding whose candidates are not told" "$(grep -v ACTION <<< "$out")" "# nothing was learned: what was set; state off
@@ -185,9 +186,9 @@ int main(int argc, char **argv)
     return !dump;
 }
 C
-# in_force < JSON: its actions, rounding and sizes
+# in_force < JSON: its actions, rounding, sizes and caps
 in_force() {
-    tr -d '\n ' | grep -oE '"in_force":\{[^}]*\}' | grep -oE '"(action|wmax|thp)_[a-z]+":("[a-z]+"|[0-9.]+)|"sizes":\[[^]]*\]' |
+    tr -d '\n ' | grep -oE '"in_force":\{[^}]*\}' | grep -oE '"(action|wmax|thp)_[a-z]+":("[a-z]+"|[0-9.]+)|"(sizes|cap_units)":\[[^]]*\]' |
         sed -E 's/(\.[0-9]*[1-9])0+$/\1/; s/\.0+$//'
 }
 # round_trip NAME FILE N: under its profile, from a file and from the environment, the same is in force
@@ -203,11 +204,11 @@ round_trip() {
 }
 round_trip "round trip" policy.json 2
 round_trip "round trip of what was set" policy.json 1
-set_all=(HAKMEM_MODE=learning HAKMEM_ACTION_BIG=lazy HAKMEM_ACTION_MID=keep HAKMEM_WMAX_MID=3 "HAKMEM_WMAX_CANDIDATES_MID=1.1,1.2,1.3,1.4")
+set_all=(HAKMEM_MODE=learning HAKMEM_CAP_LEARN=0 "HAKMEM_CAPS=1,2,4,63,0,31" HAKMEM_ACTION_BIG=lazy HAKMEM_ACTION_MID=keep HAKMEM_WMAX_MID=3 "HAKMEM_WMAX_CANDIDATES_MID=1.1,1.2,1.3,1.4")
 env "${set_all[@]}" HAKMEM_POLICY_FILE=learned.json LD_PRELOAD="$lib" ./load 100 2> /dev/null
 round_trip "round trip of a run" learned.json 1
 same "which had begun with" "$(in_force < learned.json | tr '\n' ' ')" \
-    '"action_mid":"keep" "action_large":"batch" "action_big":"lazy" "wmax_mid":1.3 "wmax_large":1 "thp_threshold":4194304 "sizes":[] '
+    '"action_mid":"keep" "action_large":"batch" "action_big":"lazy" "wmax_mid":1.3 "wmax_large":1 "thp_threshold":4194304 "sizes":[] "cap_units":[1,2,4,63,0,31] '
 run profile learned.json
 [[ $err == *"state learn, not frozen"* ]] && [[ $out == *"state learn"* ]]
 result $? "and was not over"

@@ -128,6 +128,37 @@ static void walk_ratio(unsigned k)
     hktest_ok(strcmp(text, one ? "0.075" : "1.075,1,1.5,2.001") == 0, "printed: %s", text);
 }
 
+static void walk_ints(unsigned k)
+{
+    const struct hk_knob_row *row = &hk_knob_rows[k];
+    static const char *const bad[] = {"",
+                                      "1",
+                                      "1,2,3,4,5",
+                                      "1,2,3,4,5,",
+                                      "1,2,3,4,5,6,",
+                                      "1,2,3,4,5,6,7",
+                                      ",1,2,3,4,5",
+                                      "1,,3,4,5,6",
+                                      "1,2,3,4,5,64",
+                                      "64,2,3,4,5,6",
+                                      "1,2,-3,4,5,6",
+                                      "1, 2,3,4,5,6",
+                                      "1,2,3,4,5,6 ",
+                                      "1,2,3,4,5,x",
+                                      "1,2,3,4,5,99999999999999999999"};
+    char text[64];
+    int64_t v = 0;
+    for (unsigned i = 0; i < HK_INTS_MOST; i++) v |= (int64_t)(i * 12 + 3) << (8 * i);
+    for (unsigned i = 0; i < sizeof bad / sizeof *bad; i++)
+        hktest_ok(set(row->name, bad[i]) == 1 && hk_knob_value(k) == row->def,
+                  "%s=\"%s\" is refused", row->name, bad[i]);
+    hktest_ok(set(row->name, "3,15,27,39,51,63") == 0 && hk_knob_value(k) == v, "%s=%s", row->name,
+              hk_knob_print(k, v, text, sizeof text));
+    hktest_ok(strcmp(text, "3,15,27,39,51,63") == 0, "printed: %s", text);
+    hktest_ok(set(row->name, "0,0,0,0,0,0") == 0 && hk_knob_value(k) == 0, "%s: the least",
+              row->name);
+}
+
 /* A mode is a row's default for those who set nothing. */
 static void modes(void)
 {
@@ -205,6 +236,7 @@ int main(void)
         if (row->type == HK_TYPE_INT) walk_int(k);
         if (row->type == HK_TYPE_RATIO || row->type == HK_TYPE_RATIOS) walk_ratio(k);
         if (row->type == HK_TYPE_SIZE) walk_size(k);
+        if (row->type == HK_TYPE_INTS) walk_ints(k);
         if (row->type == HK_TYPE_TEXT)
             hktest_ok(set(row->name, "a=b") == 0 && strcmp(hk_knob_text(k), "a=b") == 0, "%s=text",
                       row->name);

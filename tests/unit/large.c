@@ -155,6 +155,37 @@ static void held_runs(void)
     hktest_ok(h->runs == 0 && hk_pool_used_units() == before, "what was not goes");
 }
 
+/* Held runs of 2 units, once as many of 4 as may be held were freed, each twice as many. */
+static unsigned two_units_left(struct hk_snapshot s)
+{
+    struct hk_snapshot was = hk_policy_now();
+    void *p[HK_RUN_SLOTS];
+    struct hk_heap *h = hk_thread.heap;
+    hakmem_trim(0);
+    hk_policy_publish(s);
+    for (unsigned i = 0; i < 4; i++) p[i] = hakmem_malloc(2 * HK_UNIT_BYTES);
+    for (unsigned i = 0; i < 4; i++) hakmem_free(p[i]);
+    for (unsigned i = 0; i < 16; i++) p[i] = hakmem_malloc(4 * HK_UNIT_BYTES);
+    for (unsigned i = 0; i < 16; i++) hakmem_free(p[i]);
+    unsigned left = (unsigned)__builtin_popcount(h->runs_of[2]);
+    hk_policy_publish(was);
+    hakmem_trim(0);
+    return left;
+}
+
+static void caps(void)
+{
+    struct hk_snapshot s = hk_policy_now();
+    unsigned none = two_units_left(s);
+    s.caps_on = 1;
+    s.cap = hk_policy_cap_bits(1, 8) | hk_policy_cap_bits(2, 4);
+    unsigned kept = two_units_left(s);
+    s.cap = hk_policy_cap_bits(1, 2) | hk_policy_cap_bits(2, HK_CAP_MOST);
+    unsigned one = two_units_left(s);
+    hktest_ok(none == 4 && kept == 4 && one == 1,
+              "of 4 runs: %u stay, with a cap for the others %u, for them %u", none, kept, one);
+}
+
 /* A small block aligned like a large one holds its pages, not its unit. */
 static void small_aligned(void)
 {
@@ -221,6 +252,7 @@ int main(void)
     hktest_ok(last_block(), "the heap's last block grows where it stands");
     hktest_ok(vectors(), "vectors keep their bytes wherever they grow");
     held_runs();
+    caps();
     small_aligned();
     touches();
     rounded_runs();
