@@ -35,10 +35,14 @@ static struct hk_snapshot first_snapshot(void)
         hk_policy_set_wmax(false, i + 1, (uint16_t)mid);
         hk_policy_set_wmax(true, i + 1, (uint16_t)large);
     }
+    bool set = false; /* by hand */
+    for (unsigned k = HK_KNOB_action_big; k <= HK_KNOB_action_mid; k++)
+        set |= hk_knob_source((enum hk_knob)k) != HK_FROM_DEFAULT;
     uint64_t caps = 0;
     for (unsigned c = 0; c < HK_RUN_CLASSES; c++)
         caps |= hk_policy_cap_bits(c, (unsigned)hk_int_of(hk_knob_value(HK_KNOB_caps), c));
     return (struct hk_snapshot){
+        .exact = set,
         .caps_on = caps != 0,
         .cap = caps & HK_CAP_MASK,
         .dyn = hk_dyn_now() != 0,
@@ -114,6 +118,7 @@ static void begin_to_learn(void)
     };
     c.sizes = sizes_set(c.sizes_set);
     c.start.sites = begin_sites();
+    c.start.exact |= c.elo == HK_ELO_LEARN;
     hk_learn_start(&c, (uint32_t)hk_knob_value(HK_KNOB_learn_window_ms));
 }
 

@@ -66,6 +66,7 @@ struct hk_chunk {
     uint32_t run;         /* free run: its length, at the first and the last chunk */
     uint32_t freed_ms;    /* clock at the last free into it, wraps */
     uint32_t purged;      /* a bit a unit: the kernel got it back, and it was not taken since */
+    uint32_t soiled;      /* a bit a unit: became resident by itself, and was not freed since */
     uint8_t state, span;  /* enum hk_chunk_state · longest free run of units, as binned */
     uint8_t taken;        /* bits set in used */
     uint8_t huge;         /* see core/huge.h */

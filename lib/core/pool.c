@@ -28,24 +28,22 @@ static bool beyond_limit(size_t more, size_t dirty)
     return more > limit || hk_pool_used_units() + hk_bytes_to_units(outside) + dirty > limit - more;
 }
 
-static _Atomic bool watched;
-
 void hk_pool_watch(bool on)
 {
-    atomic_store_explicit(&watched, on, memory_order_relaxed);
+    atomic_store_explicit(&hk_units_watched, on, memory_order_relaxed);
 }
 
 /* Read before the lock is taken, as it may be a system call; needed now and then only. */
 static uint32_t clock_if_needed(void)
 {
-    bool needed = hk_huge_chunks() || atomic_load_explicit(&watched, memory_order_relaxed);
+    bool needed = hk_huge_chunks() || atomic_load_explicit(&hk_units_watched, memory_order_relaxed);
     return needed ? (uint32_t)hk_sys_now_ms() | 1 : 0;
 }
 
 /* As hk_units_take, what is taken noted if that is wanted. */
 static void *take_noted(size_t units, size_t align_units, bool *clean, uint32_t now)
 {
-    bool wanted = atomic_load_explicit(&watched, memory_order_relaxed);
+    bool wanted = atomic_load_explicit(&hk_units_watched, memory_order_relaxed);
     if (HK_UNLIKELY(wanted)) hk_units_watch = now;
     void *p = hk_units_take(units, align_units, clean);
     if (HK_UNLIKELY(wanted)) hk_units_watch = 0;

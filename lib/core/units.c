@@ -14,6 +14,7 @@
 struct hk_lock hk_pool_lock = HK_LOCK_INIT(HK_RANK_POOL);
 _Atomic size_t hk_pool_used, hk_pool_dirty;
 static _Atomic size_t refaulted;
+_Atomic bool hk_units_watched;
 uint32_t hk_units_watch;
 static struct hk_idle_times again[HK_BANDS];
 
@@ -53,9 +54,9 @@ static size_t leave(struct hk_chunk *c, unsigned at, unsigned n)
 }
 
 /* Memory that was given back counts as well: how long it lay free does not depend on that. */
-static HK_NOINLINE void note_again(const struct hk_chunk *c, uint32_t m)
+static HK_NOINLINE void note_again(const struct hk_chunk *c, uint32_t m, uint32_t now)
 {
-    uint32_t back = (c->dirty | c->purged) & m, ms = hk_units_watch - c->freed_ms;
+    uint32_t back = (c->dirty | c->purged) & ~c->soiled & m, ms = now - c->freed_ms;
     if (ms > INT32_MAX) ms = 0; /* freed a moment after the watch was set */
     again[c->band].units[hk_idle_bucket(ms)] += (uint32_t)__builtin_popcount(back);
 }
@@ -63,7 +64,7 @@ static HK_NOINLINE void note_again(const struct hk_chunk *c, uint32_t m)
 HK_INLINE bool take_at(struct hk_chunk *c, unsigned at, unsigned n)
 {
     uint32_t m = hk_low_mask32(n) << at;
-    if (HK_UNLIKELY(hk_units_watch)) note_again(c, m);
+    if (HK_UNLIKELY(hk_units_watch)) note_again(c, m, hk_units_watch);
     if (HK_UNLIKELY(c->purged & m)) count_refaults(c, m);
     return leave(c, at, n) == 0;
 }
@@ -131,6 +132,7 @@ static bool put_units(struct hk_chunk *c, unsigned at, unsigned n, uint32_t now,
         c->band = as->band;
     }
     c->used &= ~m;
+    if (HK_UNLIKELY(c->soiled)) c->soiled &= ~m;
     c->taken = (uint8_t)(c->taken - n);
     c->freed_ms = now;
     add(&hk_pool_used, -(size_t)n);
@@ -161,8 +163,11 @@ void hk_units_put(char *p, size_t units, uint32_t now, const struct hk_freed *as
 
 void hk_units_soil(struct hk_chunk *c, uint32_t now)
 {
+    uint32_t news = ~c->used & ~c->dirty;
+    if (atomic_load_explicit(&hk_units_watched, memory_order_relaxed)) note_again(c, news, now);
+    c->soiled |= news;
     c->freed_ms = now;
-    add(&hk_pool_dirty, (size_t)__builtin_popcount(~c->used & ~c->dirty));
+    add(&hk_pool_dirty, (size_t)__builtin_popcount(news));
     c->dirty = UINT32_MAX;
 }
 

@@ -47,6 +47,7 @@ void hk_units_put(char *p, size_t units, uint32_t now, const struct hk_freed *as
  * operation.
  */
 extern HK_HIDDEN uint32_t hk_units_watch;
+extern HK_HIDDEN _Atomic bool hk_units_watched; /* as hk_pool_watch */
 /* A purge of units lent is over. done: they read as zero now, not dirty any more. Before they are
  * put. */
 void hk_units_purged(char *p, size_t units, bool done);

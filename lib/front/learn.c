@@ -12,14 +12,15 @@
 #include "os/lock.h"
 #include "os/sys.h"
 
-#define WINDOWS_MOST 16u  /* that one may last */
-#define LOOK_WAITS   2000 /* of 50 µs */
-#define FORK_WAITS   20   /* yields */
+#define WINDOWS_MOST 16u      /* that one may last */
+#define PRICE_MOST   1000000u /* ns; more was another thread's time */
+#define LOOK_WAITS   2000     /* of 50 µs */
+#define FORK_WAITS   20       /* yields */
 
 /* Sums since the start, at the end of the last window; they wrap. */
 struct sums {
     uint64_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES], rounded[2];
-    uint64_t big, refault_kib, calls, purge_ns, purges, touched_kib[2];
+    uint64_t big, refault_kib, calls, purge_ns, purges, purge_kib, touched_kib[2];
 };
 
 /* Plain requests by size, since the last window. */
@@ -85,6 +86,7 @@ static struct sums sum_up(void)
     hk_dense_touched(s.touched_kib);
     s.purge_ns = atomic_load_explicit(&hk_sys_purge_ns, memory_order_relaxed);
     s.purges = atomic_load_explicit(&hk_sys_purges_timed, memory_order_relaxed);
+    s.purge_kib = atomic_load_explicit(&hk_sys_purge_bytes, memory_order_relaxed) / HK_KIB;
     return s;
 }
 
@@ -118,12 +120,14 @@ static void put_idle(struct hk_window *w)
     }
 }
 
-static void put_prices(struct hk_window *w, uint64_t ns, uint64_t calls)
+static void put_prices(struct hk_window *w, uint64_t ns, uint64_t calls, uint64_t kib)
 {
     hk_touch_prices(w->touch_ns);
     uint32_t touch = w->touch_ns[0];
     w->prices = HK_PRICES_DEFAULT;
-    if (calls && ns / calls < 1000000) w->prices.call_ns = (uint32_t)(ns / calls);
+    uint64_t give = kib ? ns * HK_IDLE_CALL_KIB / kib : PRICE_MOST;
+    if (calls && ns / calls < PRICE_MOST) w->prices.call_ns = (uint32_t)(ns / calls);
+    if (give < PRICE_MOST) w->prices.give_ns = (uint32_t)give;
     if (!touch) return;
     /* To hold for half a second costs as much as to fault in again, whatever that costs here. */
     w->prices.refault_ns_per_kib = touch;
@@ -149,7 +153,8 @@ static struct hk_window observe(const struct sums *s, uint64_t ms)
     w.held_kib = hk_pool_dirty_units() * (HK_UNIT_BYTES / HK_KIB);
     put_sizes(&w);
     put_idle(&w);
-    put_prices(&w, s->purge_ns - seen.purge_ns, s->purges - seen.purges);
+    put_prices(&w, s->purge_ns - seen.purge_ns, s->purges - seen.purges,
+               s->purge_kib - seen.purge_kib);
     return w;
 }
 

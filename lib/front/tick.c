@@ -14,6 +14,7 @@
 #include "os/cgroup.h"
 #include "os/sys.h"
 #include "policy/policy.h"
+#include "policy/snapshot.h"
 
 static _Atomic uint64_t last_ms, last_anew_ms; /* a look at parked heaps · one not to go on */
 static _Atomic bool cut;                       /* the last one ended early */
@@ -109,7 +110,8 @@ void hk_front_watch_group(void)
 uint32_t hk_front_decay_ms(void)
 {
     struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
-    return hk_policy_purge_idle_ms(&v, hk_decay_level());
+    struct hk_snapshot s = hk_policy_now();
+    return hk_policy_purge_idle_ms(&v, hk_decay_level(), s.exact || !s.adapt);
 }
 
 static void look_at_all(enum how how)

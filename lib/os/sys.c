@@ -111,7 +111,7 @@ static bool advise(void *p, size_t bytes, int advice)
 }
 
 static _Atomic bool time_purges;
-_Atomic uint64_t hk_sys_purge_ns, hk_sys_purges_timed;
+_Atomic uint64_t hk_sys_purge_ns, hk_sys_purges_timed, hk_sys_purge_bytes;
 
 void hk_sys_time_purges(bool on)
 {
@@ -126,6 +126,7 @@ bool hk_sys_purge(void *p, size_t bytes)
     if (HK_UNLIKELY(timed)) {
         atomic_fetch_add_explicit(&hk_sys_purge_ns, hk_sys_now_ns() - begin, memory_order_relaxed);
         atomic_fetch_add_explicit(&hk_sys_purges_timed, 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&hk_sys_purge_bytes, bytes, memory_order_relaxed);
     }
     return done;
 }

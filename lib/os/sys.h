@@ -50,9 +50,9 @@ bool hk_sys_unmap(void *p, size_t bytes);
 void *hk_sys_remap(void *p, size_t from, size_t to);
 /* Give the pages back, keep the addresses; they read as zero after. False if refused. */
 bool hk_sys_purge(void *p, size_t bytes);
-/* Whether purges are timed, and what the timed ones took, ns. */
+/* Whether purges are timed; what the timed ones took, ns, how many, and what they gave back. */
 void hk_sys_time_purges(bool on);
-extern _Atomic uint64_t hk_sys_purge_ns, hk_sys_purges_timed;
+extern _Atomic uint64_t hk_sys_purge_ns, hk_sys_purges_timed, hk_sys_purge_bytes;
 /* Advise for and against huge pages; refusal is of no consequence. */
 bool hk_sys_huge(void *p, size_t bytes);
 bool hk_sys_nohuge(void *p, size_t bytes);

@@ -41,7 +41,7 @@ void hk_idle_fade(struct hk_idle *h)
     }
 }
 
-/* ns for KiB at the price of what one call gives back: < 2^56, so the product fits 128 bits. */
+/* ns for KiB at the price of HK_IDLE_CALL_KIB: < 2^56, so the product fits 128 bits. */
 static uint64_t priced(uint64_t kib, uint64_t ns_a_call)
 {
     unsigned __int128 ns = (unsigned __int128)kib * ns_a_call / HK_IDLE_CALL_KIB;
@@ -56,7 +56,7 @@ void hk_idle_costs(const struct hk_idle *h, const struct hk_prices *p, uint64_t 
             if ((h->again[b] | h->still[b]) == 0) continue;
             uint64_t ms = hk_idle_ms(b), held = ms < most ? ms : most;
             uint64_t ns = HK_IDLE_CALL_KIB * (uint64_t)p->hold_ns_per_kib_s * held / 1000;
-            if (ms > most) ns += p->call_ns; /* it went back meanwhile */
+            if (ms > most) ns += p->give_ns; /* it went back meanwhile */
             sum = hk_sat_add(sum, priced(h->still[b], ns));
             if (ms > most) ns += HK_IDLE_CALL_KIB * (uint64_t)p->refault_ns_per_kib;
             sum = hk_sat_add(sum, priced(h->again[b], ns));

@@ -31,12 +31,13 @@ struct hk_idle {
 
 struct hk_prices {
     uint32_t refault_ns_per_kib; /* a page fault and the clearing of the page */
-    uint32_t call_ns;            /* to give memory back; a call is shared by 64 KiB */
+    uint32_t call_ns;            /* a call that gives memory back, whatever its length */
+    uint32_t give_ns;            /* to give HK_IDLE_CALL_KIB back */
     uint32_t hold_ns_per_kib_s;  /* what it is worth not to hold a KiB for a second */
 };
 #define HK_IDLE_CALL_KIB 64u
 /* 1.7 µs for 4 KiB; to hold memory for half a second costs as much as to fault it in again. */
-#define HK_PRICES_DEFAULT ((struct hk_prices){425, 700, 850})
+#define HK_PRICES_DEFAULT ((struct hk_prices){425, 700, 700, 850})
 
 /* Milliseconds that an action lets memory lie; of one that does not exist: those of KEEP. */
 uint32_t hk_action_ms(uint32_t action);

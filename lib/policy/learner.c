@@ -371,7 +371,9 @@ bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
     for (unsigned b = 0; b < HK_LEARN_BANDS; b++) rate(l, b, w);
     see_sizes(l, w);
     remember(l);
-    if (l->windows <= HK_LEARN_WARMUP) return false;
+    bool warm = l->windows > HK_LEARN_WARMUP || l->ms >= HK_LEARN_WARMUP_MS;
+    l->ms = hk_sat_add(l->ms, w->ms);
+    if (!warm) return false;
     if (hk_lifecycle_learns(&l->life)) {
         for (unsigned b = 0; b < HK_LEARN_BANDS && l->config.elo == HK_ELO_LEARN; b++)
             changed |= choose_action(l, b);
@@ -396,6 +398,6 @@ bool hk_learner_window(struct hk_learner *l, const struct hk_window *w)
     l->now.dyn = l->sizes_now[0] != 0;
     bool same = memcmp(sizes, l->sizes_now, sizeof sizes) == 0;
     if (same && hk_snapshot_word(l->now) == hk_snapshot_word(was)) return false;
-    l->now.generation = (was.generation + 1) & 0xff;
+    l->now.generation = (was.generation + 1) & 0x7f;
     return true;
 }

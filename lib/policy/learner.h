@@ -32,8 +32,9 @@
  * no count tells: phases of bench/ took 1.6 times as long with 0.99 of hits instead of 0.97.
  */
 #define HK_LEARN_ENOUGH HK_Q16_PCT(90)
-/* Windows of the start, which tell of first touches more than of anything else. */
-#define HK_LEARN_WARMUP 4u
+/* Windows of the start, which tell of first touches more than of anything else; or so long. */
+#define HK_LEARN_WARMUP    4u
+#define HK_LEARN_WARMUP_MS 1000u
 /* Ratings by which another action must be ahead of the one in force. */
 #define HK_LEARN_MARGIN (20u * HK_ELO_POINT)
 /* Points within which an action is as likely as not to be tried for a window, if all may be. */
@@ -132,7 +133,7 @@ struct hk_learner {
     struct hk_p2 median, tail; /* of the windows' cost, ns a request */
     struct hk_random random;
     struct hk_snapshot now, learned, before; /* in force · by what is known · to go back to */
-    uint64_t windows, requests;
+    uint64_t windows, requests, ms;
     struct hk_decision decision[HK_LEARN_DECISIONS]; /* number d is at d % HK_LEARN_DECISIONS */
     uint64_t decisions;
     struct hk_learn_history history;

@@ -17,6 +17,7 @@ static void enter(struct hk_lifecycle *l, enum hk_life_state state)
     l->drifting = l->unfit = 0;
     l->known = false;
     memset(&l->sum, 0, sizeof l->sum);
+    l->measured = false;
     if (state == HK_LIFE_STATE_LEARN) l->touched = false;
 }
 
@@ -33,7 +34,7 @@ void hk_lifecycle_init(struct hk_lifecycle *l, enum hk_life_mode mode)
 
 bool hk_lifecycle_learns(const struct hk_lifecycle *l)
 {
-    return l->state == HK_LIFE_STATE_LEARN && l->windows >= HK_LIFE_BEFORE;
+    return l->state == HK_LIFE_STATE_LEARN && l->measured;
 }
 
 hk_q16 hk_lifecycle_distance(const hk_q16 a[HK_LIFE_SIZES], const hk_q16 b[HK_LIFE_SIZES])
@@ -85,10 +86,11 @@ static bool above(hk_q16 cost, hk_q16 than, hk_q16 margin, hk_q16 spread)
 static enum hk_life_order learn(struct hk_lifecycle *l, const struct hk_life_load *load,
                                 bool changed)
 {
-    if (l->windows <= HK_LIFE_BEFORE) {
+    if (!l->measured) {
         sum_up(l, load);
-        if (l->windows < HK_LIFE_BEFORE) return HK_LIFE_NONE;
-        l->before = mean(&l->sum, HK_LIFE_BEFORE);
+        bool slow = l->windows >= HK_LIFE_BEFORE_LEAST && l->ms >= HK_LIFE_BEFORE_MS;
+        l->measured = slow || l->windows == HK_LIFE_BEFORE;
+        l->before = mean(&l->sum, l->windows);
         l->spread = l->most - l->least;
         return HK_LIFE_NONE;
     }

@@ -4,7 +4,7 @@
  * Why: learning costs, and changes what a program has come to rely on; so it ends, what it found is
  *   compared with what was before, and it begins again only when the load has become another one.
  * Invariants: I1 windows with few requests change nothing. I2 between two starts of LEARN are at
- *   least HK_LIFE_ROUND windows (12, of LEARN and CANARY; 24 where FROZEN lies between). I3 what is
+ *   least HK_LIFE_ROUND windows (10, of LEARN and CANARY; 22 where FROZEN lies between). I3 what is
  *   on trial is judged by 4 windows, a second after it began; worse by more than 2 % and what
  * windows differ by, it is reverted and that is counted. I4 in the modes off and frozen nothing
  * ever changes.
@@ -21,9 +21,12 @@
 
 #define HK_LIFE_SIZES    8u  /* parts that sizes of requests are counted in */
 #define HK_LIFE_REQUESTS 16u /* a window with less tells nothing */
-#define HK_LIFE_BEFORE   4u  /* windows at the start of LEARN that measure what is in force */
-#define HK_LIFE_LEAST    4u  /* windows of learning, at least */
-#define HK_LIFE_SAME     8u  /* it ends after so many without a change of decisions, */
+/* Windows at the start of LEARN that measure what is in force; fewer if they take long. */
+#define HK_LIFE_BEFORE       4u
+#define HK_LIFE_BEFORE_LEAST 2u
+#define HK_LIFE_BEFORE_MS    2000u
+#define HK_LIFE_LEAST        4u /* windows of learning, at least */
+#define HK_LIFE_SAME         8u /* it ends after so many without a change of decisions, */
 #define HK_LIFE_SAME_MS                                                                            \
     2000u                    /* that took so long: a peak that comes every second is to be seen,   \
                               */
@@ -36,7 +39,7 @@
     4u                   /* windows whose mean is compared, once FROZEN, with the first such mean  \
                           */
 #define HK_LIFE_DRIFT 2u /* blocks in a row that differ from that one */
-#define HK_LIFE_ROUND (HK_LIFE_BEFORE + HK_LIFE_LEAST + HK_LIFE_CANARY)
+#define HK_LIFE_ROUND (HK_LIFE_BEFORE_LEAST + HK_LIFE_LEAST + HK_LIFE_CANARY)
 /*
  * Part of the cost before by which a trial may be worse; and a nanosecond. And a quarter of what
  * windows differ by, before and on trial: about the standard error of the two means of four.
@@ -84,6 +87,7 @@ struct hk_lifecycle {
     uint8_t unfit;         /* windows of this block */
     bool known;            /* frozen has the load since freezing */
     bool settled;          /* what the trial changed has come to rest */
+    bool measured;         /* in this LEARN: what is in force */
     bool touched;          /* a decision changed in this LEARN */
     uint32_t windows;      /* with requests, in this state */
     uint32_t same;         /* windows in a row without a change */

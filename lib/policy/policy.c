@@ -45,10 +45,10 @@ void hk_policy_looked(size_t got, bool cut, size_t dirty_units)
                                             memory_order_relaxed);
 }
 
-uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level)
+uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level, bool exact)
 {
     /* More free than used: demand fell for good, most likely, or a phase ended. */
-    if (v->dirty_units > v->used_units) return HK_PURGE_IDLE_MS / 2;
+    if (!exact && v->dirty_units > v->used_units) return HK_PURGE_IDLE_MS / 2;
     return HK_PURGE_IDLE_MS + HK_PURGE_IDLE_MS * level / HK_DECAY_LEVELS;
 }
 

@@ -217,7 +217,10 @@ HK_INLINE bool hk_policy_pressed(uint64_t limit, uint64_t room)
     return room < limit / 8;
 }
 
-/* How long memory must have been idle to go: less when much of it lies about. */
-uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level);
+/*
+ * How long memory must have been idle to go: less when much of it lies about, unless exact: what
+ * was learned or set is priced by its time, and half of it would cost what was to be saved.
+ */
+uint32_t hk_policy_purge_idle_ms(const struct hk_purge_view *v, unsigned level, bool exact);
 
 #endif

@@ -33,8 +33,9 @@ struct hk_snapshot {
     uint64_t cap : 36;       /* six bits a class of runs: units of it that stay when all is full */
     uint64_t dyn : 1;        /* classes chosen at run time are in force: hk_dyn_now() */
     uint64_t huge_from : 3;  /* number of the arm, below HK_HUGE_ARMS */
+    uint64_t exact : 1;      /* freed memory never goes sooner than its action says */
     uint64_t sites : 1;      /* there are rules for call sites */
-    uint64_t generation : 8; /* of the decision; wraps */
+    uint64_t generation : 7; /* of the decision; wraps */
 };
 _Static_assert(sizeof(struct hk_snapshot) == sizeof(uint64_t), "one word");
 

@@ -307,7 +307,7 @@ static void idle(void)
     hktest_ok(twice, "half a second costs at most twice the least possible");
     for (uint32_t b = 0; b < HK_IDLE_BUCKETS; b++) h.again[b] = h.still[b] = UINT64_MAX;
     hk_idle_again(&h, 1, UINT64_MAX);
-    p = (struct hk_prices){UINT32_MAX, UINT32_MAX, UINT32_MAX};
+    p = (struct hk_prices){UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
     hk_idle_costs(&h, &p, c);
     hktest_ok(c[0] == UINT64_MAX && c[3] == UINT64_MAX, "sums saturate");
 }

@@ -308,7 +308,7 @@ static void fuzz_idle(struct world *w)
     if (x & 2) hk_idle_still(&w->idle, ms, kib >> (x >> 16 & 63));
     if (x & 4) hk_idle_fade(&w->idle);
     if (x % 64 == 0) memset(w->idle.still, 0, sizeof w->idle.still);
-    if (x & 8) p.call_ns = (uint32_t)wild(&w->r);
+    if (x & 8) p.give_ns = (uint32_t)wild(&w->r);
     if (x & 16) p.refault_ns_per_kib = (uint32_t)wild(&w->r);
     hk_idle_costs(&w->idle, &p, cost);
     for (uint32_t a = 0; a < HK_ACTIONS; a++) note(w, cost[a]);

@@ -73,6 +73,24 @@ static void idles(void)
     }
 }
 
+/* Windows of the start and those that measure count by time as well: a slow load has few. */
+static void soon(void)
+{
+    static const uint64_t ms[] = {10, 499, 1000, 5000};
+    static const unsigned first[] = {9, 8, 4, 4};
+    for (unsigned i = 0; i < sizeof ms / sizeof *ms; i++) {
+        struct hk_learner l;
+        struct hk_learn_config c = usual();
+        hk_learner_init(&l, &c);
+        struct hk_window w = big_window(2000);
+        w.ms = ms[i];
+        unsigned n = 0;
+        while (n < 99 && l.now.action_big != HK_ACTION_NOW) n++, hk_learner_window(&l, &w);
+        hktest_ok(n == first[i], "windows of %llu ms: the first action in force with number %u",
+                  (unsigned long long)ms[i], n);
+    }
+}
+
 /* The load becomes another one: learned anew. */
 static void drifts(void)
 {
@@ -322,7 +340,8 @@ static struct hk_window odd_window(struct hk_random *r)
         w.idle[b].again[hk_random_below(r, HK_IDLE_BUCKETS)] = odd(r);
         w.idle[b].still[hk_random_below(r, HK_IDLE_BUCKETS)] = odd(r);
     }
-    w.prices = (struct hk_prices){(uint32_t)odd(r), (uint32_t)odd(r), (uint32_t)odd(r)};
+    w.prices =
+        (struct hk_prices){(uint32_t)odd(r), (uint32_t)odd(r), (uint32_t)odd(r), (uint32_t)odd(r)};
     return w;
 }
 
@@ -368,6 +387,7 @@ int main(void)
     hktest_ok(atomic_load(&hk_policy_word) == hk_snapshot_word(hk_policy_balanced()),
               "balanced is in force from the start on");
     idles();
+    soon();
     drifts();
     worse();
     rounding();

@@ -7,6 +7,7 @@
 
 #include "hktest.h"
 
+static uint64_t window_ms = 1000;
 #define UNFIT 77u /* as a size: of the usual one, and something else would be better */
 
 static enum hk_life_order life_run(struct hk_lifecycle *l, uint32_t windows, uint64_t cost,
@@ -14,7 +15,8 @@ static enum hk_life_order life_run(struct hk_lifecycle *l, uint32_t windows, uin
 {
     enum hk_life_order order = HK_LIFE_NONE;
     for (uint32_t i = 0; i < windows && order == HK_LIFE_NONE; i++) {
-        struct hk_life_window w = {cost * requests, requests, 1000, {0}, changed, size == UNFIT};
+        struct hk_life_window w = {cost * requests, requests,     window_ms, {0},
+                                   changed,         size == UNFIT};
         w.sizes[size == UNFIT ? 1 : size] = requests;
         order = hk_lifecycle_window(l, &w);
     }
@@ -71,7 +73,9 @@ static void noise(void)
 {
     struct hk_lifecycle l;
     hk_lifecycle_init(&l, HK_LIFE_MODE_ONCE);
+    window_ms = 250;
     for (int i = 0; i < 4; i++) life_run(&l, 1, i == 2 ? 4000 : 1000, 100, 1, false);
+    window_ms = 1000;
     hktest_ok(l.before.cost == HK_Q16(1750) && l.spread == HK_Q16(3000), "before: 3000 apart");
     life_run(&l, 1, 1000, 100, 1, true);
     life_run(&l, 9, 1000, 100, 1, false);
@@ -82,6 +86,27 @@ static void noise(void)
     l = same;
     life_run(&l, 1, 1, 100, 1, false);
     hktest_ok(life_run(&l, 4, 2537, 100, 1, false) == HK_LIFE_REVERT, "a little more is not");
+}
+
+/* What is in force is measured by four windows, or by those of two seconds. */
+static void measured(void)
+{
+    struct hk_lifecycle l;
+    static const struct {
+        uint64_t ms;
+        uint32_t windows;
+    } is[] = {{1, 4}, {666, 4}, {667, 3}, {999, 3}, {1000, 2}, {60000, 2}};
+    for (unsigned i = 0; i < sizeof is / sizeof *is; i++) {
+        window_ms = is[i].ms;
+        hk_lifecycle_init(&l, HK_LIFE_MODE_ONCE);
+        uint32_t n = 0;
+        while (!hk_lifecycle_learns(&l) && n < 9) n++, life_run(&l, 1, n * 100, 100, 1, false);
+        hktest_ok(n == is[i].windows && l.before.cost == HK_Q16(50) * (n + 1) &&
+                      l.spread == HK_Q16(100) * (n - 1),
+                  "windows of %llu ms: %u measure what is in force", (unsigned long long)is[i].ms,
+                  n);
+    }
+    window_ms = 1000;
 }
 
 static void modes(void)
@@ -114,6 +139,7 @@ int main(void)
 {
     once();
     noise();
+    measured();
     modes();
     return hktest_done();
 }

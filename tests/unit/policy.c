@@ -150,12 +150,14 @@ int main(void)
     hktest_ok(!hk_policy_purge_worth(&v), "not for a trifle");
     v.used_units = 100;
     v.dirty_units = 50;
-    uint32_t few = hk_policy_purge_idle_ms(&v, 0);
+    uint32_t few = hk_policy_purge_idle_ms(&v, 0, false);
     v.dirty_units = 500;
-    hktest_ok(hk_policy_purge_idle_ms(&v, 0) < few, "sooner when much lies about");
-    hktest_ok(hk_policy_purge_idle_ms(&v, HK_DECAY_LEVELS) < few, "then whatever came again");
+    hktest_ok(hk_policy_purge_idle_ms(&v, 0, false) < few, "sooner when much lies about");
+    hktest_ok(hk_policy_purge_idle_ms(&v, HK_DECAY_LEVELS, false) < few,
+              "then whatever came again");
+    hktest_ok(hk_policy_purge_idle_ms(&v, 0, true) == few, "but not what has a time of its own");
     v.dirty_units = 50;
-    hktest_ok(hk_policy_purge_idle_ms(&v, HK_DECAY_LEVELS) == 2 * few,
+    hktest_ok(hk_policy_purge_idle_ms(&v, HK_DECAY_LEVELS, false) == 2 * few,
               "else twice as late at most if it comes again");
     restless();
     watchful();
