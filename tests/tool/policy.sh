@@ -209,6 +209,10 @@ env "${set_all[@]}" HAKMEM_POLICY_FILE=learned.json LD_PRELOAD="$lib" ./load 100
 round_trip "round trip of a run" learned.json 1
 same "which had begun with" "$(in_force < learned.json | tr '\n' ' ')" \
     '"action_mid":"keep" "action_large":"batch" "action_big":"lazy" "wmax_mid":1.3 "wmax_large":1 "thp_threshold":4194304 "sizes":[] "cap_units":[1,2,4,63,0,31] '
+# patience [SETTING...]: how long free memory may lie idle when more is free than used
+patience() { env "$@" HAKMEM_STATS=1 LD_PRELOAD="$lib" ./load 10 2>&1 | sed -n 's/^goes back after *//p'; }
+same "patience: shorter by itself, not where it was set or is learned" \
+    "$(patience), $(patience HAKMEM_ACTION_MID=batch), $(patience HAKMEM_FREE_POLICY=batch), $(patience HAKMEM_MODE=learning)" "250 ms, 500 ms, 500 ms, 500 ms"
 run profile learned.json
 [[ $err == *"state learn, not frozen"* ]] && [[ $out == *"state learn"* ]]
 result $? "and was not over"

@@ -230,6 +230,46 @@ static void borders(void)
     hk_pool_check();
 }
 
+static uint64_t taken_again(void)
+{
+    struct hk_idle_times back[HK_BANDS], still[HK_BANDS];
+    uint64_t sum = 0;
+    hk_pool_idle(back, still);
+    for (unsigned b = 0; b < HK_BANDS; b++)
+        for (unsigned i = 0; i < HK_IDLE_BUCKETS; i++) sum += back[b].units[i];
+    return sum;
+}
+
+/* What the first touch of a huge page makes resident was not freed, so it is not taken again. */
+static void soiled(void)
+{
+    bool clean;
+    hk_pool_purge(0, 0);
+    char *p = hk_pool_alloc(HK_CHUNK_UNITS, HK_CHUNK_UNITS, &clean);
+    hk_pool_free(p + HK_UNIT_BYTES, HK_CHUNK_UNITS - 1);
+    hk_pool_purge(0, 0);
+    struct hk_chunk *c = hk_chunk_at(hk_chunk_index(p));
+    c->purged = 0xff00; /* these the kernel got back some time ago */
+    hk_pool_watch(true);
+    taken_again();
+    hk_lock_acquire(&hk_pool_lock);
+    hk_units_soil(c, (uint32_t)hk_sys_now_ms());
+    hk_lock_release(&hk_pool_lock);
+    uint64_t at_touch = taken_again();
+    void *q[HK_CHUNK_UNITS - 1];
+    for (unsigned i = 0; i < HK_CHUNK_UNITS - 1; i++) q[i] = hk_pool_alloc(1, 1, &clean);
+    uint64_t later = taken_again();
+    hktest_ok(c->used == UINT32_MAX && at_touch == 8 && later == 0,
+              "a huge page's units: %llu were taken again with its first touch, %llu after it",
+              (unsigned long long)at_touch, (unsigned long long)later);
+    hk_pool_free(q[7], 1);
+    q[7] = hk_pool_alloc(1, 1, &clean);
+    hktest_ok(taken_again() == 1, "but once they were freed they count");
+    hk_pool_watch(false);
+    for (unsigned i = 0; i < HK_CHUNK_UNITS - 1; i++) hk_pool_free(q[i], 1);
+    hk_pool_free(p, 1);
+}
+
 int main(void)
 {
     struct hk_pool_stats s;
@@ -258,6 +298,7 @@ int main(void)
     huge_pages();
     stamps();
     borders();
+    soiled();
     hktest_ok(hk_pool_alloc((size_t)1 << 40, 1, &clean) == NULL, "an impossible size is refused");
     hk_pool_check();
     return hktest_done();
