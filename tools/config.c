@@ -21,6 +21,7 @@ static const char usage[] =
     "       " TOOL " check FILE...\n"
     "       " TOOL " policy [--json] [--svg OUT.svg] [--process N] FILE\n"
     "       " TOOL " profile [--env] [--process N] FILE\n"
+    "       " TOOL " topology [--json]\n"
     "  --cflags, --libs  options to compile and link with; --static: with libhakmem.a\n"
     "  modes             what each mode is for, and what it sets\n"
     "  knobs             all settings, or those named in full\n"
@@ -31,6 +32,7 @@ static const char usage[] =
     "the\n"
     "                    last process in it or of number N; --svg: a chart of it over time\n"
     "  profile           the settings that freeze that: lines of a file, or words for env(1)\n"
+    "  topology          nodes, CPUs, pages and limits of this machine\n"
     "The status is 0 if all is well, 1 if a setting or a file is wrong, 2 if the arguments are.\n";
 
 enum {
@@ -75,6 +77,7 @@ static const struct command {
     {"check", tool_check, 0},
     {"policy", tool_policy, 1u << OPT_JSON | 1u << OPT_SVG | 1u << OPT_PROCESS},
     {"profile", tool_profile, 1u << OPT_ENV | 1u << OPT_PROCESS},
+    {"topology", tool_topology, 1u << OPT_JSON},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 #define NO_COMMAND                                                                                 \
@@ -145,7 +148,8 @@ static enum status unknown(const char *name)
         near_try(&n, commands[i].name, strlen(commands[i].name));
     if (n.best) return complain(USAGE, "unknown command %s, did you mean %s?", name, n.best);
     return complain(
-        USAGE, "unknown command %s (there are modes, knobs, explain, check, policy and profile)",
+        USAGE,
+        "unknown command %s (there are modes, knobs, explain, check, policy, profile and topology)",
         name);
 }
 

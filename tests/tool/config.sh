@@ -72,7 +72,7 @@ $("$tool" --libs)"
 usr() {
     # shellcheck disable=SC2086 # CC may carry flags
     $cc -std=gnu11 -D_GNU_SOURCE -I"$HK_SRC/tools" -I"$HK_SRC/lib" -DPACKAGE_VERSION='"1"' -DHK_PREFIX='"/usr"' \
-        -DHK_INCLUDEDIR='"/usr/include"' -DHK_LIBDIR="\"$1\"" -DHK_MULTIARCH='"any-linux-gnu"' -DHK_LIBS_PRIVATE='"-pthread"' \
+        -DHK_INCLUDEDIR='"/usr/include"' -DHK_LIBDIR="\"$1\"" -DHK_MULTIARCH='"any-linux-gnu"' -DHK_LIBS_PRIVATE='"-pthread"' -DHK_LIBNUMA=0 \
         -o usr "$HK_SRC"/tools/*.c "$HK_SRC"/lib/core/{knobs,map}.c "$HK_SRC"/lib/os/{lock,report,sys}.c || exit 99
     ./usr --cflags --libs
 }
@@ -139,6 +139,26 @@ check_json "knobs --json NAME" "len(j) == 1 and j[0]['from'] == ['system', 'envi
 
 check_json "knobs --json: numbers" "[(k['type'], k['default'], k['least'], k['most']) for k in j] == [('int', 1, 1, 64),
     ('ratio', 0.95, 0, 1), ('ratios', [1.25, 1.5, 1.75, 2], 1, 4), ('ints', [0, 0, 0, 0, 0, 0], 0, 63)]" knobs --json CAP_STEP_MID TARGET_HIT_MID WMAX_CANDIDATES_LARGE CAPS
+
+# --- topology
+
+run topology
+[ "$status" = 0 ] && grep -q "^page size *$(getconf PAGESIZE) bytes$" <<< "$out" && grep -q "^address space *no limit$" <<< "$out"
+result $? "topology: pages and limits"
+check_json "topology --json" "j['cpus'] >= j['cpus_online'] >= 1 and j['cpus_allowed'] == $(nproc) and
+    j['page_bytes'] == $(getconf PAGESIZE) and j['address_space_bytes'] is None" topology --json
+same "topology: with a limit" "$(ulimit -v 1048576; "$tool" topology --json | grep address)" '  "address_space_bytes": 1073741824,'
+if "$tool" topology --json | grep -q '"libnuma": true'; then
+    mapfile -t there < <(printf '%s\n' /sys/devices/system/node/node[0-9]* | sed 's/.*node//' | sort -n)
+    check_json "topology: the nodes that the kernel tells" "[n['node'] for n in j['nodes']] == [$(IFS=,; echo "${there[*]}")] and
+        [n['cpus'] for n in j['nodes']] == '$(for n in "${there[@]}"; do cat "/sys/devices/system/node/node$n/cpulist"; done | tr '\n' ' ')'.split() and
+        all(n['distances'][i] == 10 and len(n['distances']) == len(j['nodes']) and n['bytes'] >= n['free_bytes'] for i, n in enumerate(j['nodes']))" topology --json
+    grep -qx "0 *$(cat /sys/devices/system/node/node0/cpulist) .*" <<< "$out"
+    result $? "topology: a line each"
+else
+    skip "topology: nodes" "no libnuma, or the kernel does not tell"
+fi
+says 2 "topology takes no arguments, and got x" topology x
 
 # --- explain
 
@@ -271,7 +291,7 @@ while IFS='|' read -r text arguments; do
     result $? "bad usage: $arguments"
 done << 'EOF'
 unknown command explian, did you mean explain?|explian
-unknown command frobnicate (there are modes, knobs, explain, check, policy and profile)|frobnicate
+unknown command frobnicate (there are modes, knobs, explain, check, policy, profile and topology)|frobnicate
 modes takes no arguments, and got fast|modes fast
 modes does not take --conf|modes --conf=x
 knobs does not take --libdir|knobs --json --libdir
