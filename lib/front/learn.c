@@ -158,16 +158,27 @@ static struct hk_window observe(const struct sums *s, uint64_t ms)
     return w;
 }
 
+/* Whether some freed memory does not stay any more that did. */
+static bool sooner(struct hk_snapshot was, struct hk_snapshot is)
+{
+    bool any = false;
+    for (unsigned b = HK_BAND_MID; b < HK_BANDS; b++)
+        any |= hk_policy_action(is, (enum hk_band)b) == HK_ACTION_NOW &&
+               hk_policy_action(was, (enum hk_band)b) != HK_ACTION_NOW;
+    return any;
+}
+
 /* While all is frozen slow paths note nothing, but for one window now and then. */
 static void put_in_force(struct hk_learner *l, bool watch)
 {
-    struct hk_snapshot s = l->now;
+    struct hk_snapshot s = l->now, was = hk_policy_now();
     hk_dyn_set(l->sizes_now); /* if no slot is free now, one may be at the next window's end */
     s.dyn = hk_dyn_now() != 0;
     s.learn = l->life.state != HK_LIFE_STATE_FROZEN || watch;
     hk_pool_watch(s.learn);
     hk_sys_time_purges(s.learn);
     hk_policy_publish(s);
+    if (HK_UNLIKELY(sooner(was, s))) hk_pool_purge(1, 0); /* what lies there as well */
 }
 
 static void close_window(struct hk_learner *l)
