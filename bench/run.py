@@ -143,7 +143,7 @@ def chart(table, names, path):
         y += gap
     style = "font-family:sans-serif;font-size:11px"
     with open(path, "w") as f:
-        f.write('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" style="%s">\n' % (left + width + 60, y + 20, style))
+        f.write('<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" style="%s">\n' % (max(left + width + 60, left + 90 * len(names)), y + 20, style))
         f.write('<rect width="100%" height="100%" fill="white"/>\n' + "\n".join(out))
         f.write('\n<text x="%d" y="%d">time / best of the row; shorter is better</text>\n</svg>\n' % (left, y + 8))
 

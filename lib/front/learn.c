@@ -20,6 +20,7 @@
 /* Sums since the start, at the end of the last window; they wrap. */
 struct sums {
     uint64_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES], rounded[2];
+    uint64_t live; /* blocks; not a sum over time */
     uint64_t big, refault_kib, calls, purge_ns, purges, purge_kib, touched_kib[2];
 };
 
@@ -34,6 +35,7 @@ static _Atomic uint32_t inside;       /* 1: somebody is */
 static _Atomic uintptr_t inside_by;   /* hk_lock_me() of who; 0 a moment around it */
 static struct sums seen;              /* R1 */
 static _Atomic uint64_t window_began; /* ms */
+static uint64_t window_began_ns;      /* R1; the same, exact */
 static uint64_t window_most;          /* ms; constant */
 
 static struct hk_learner *enter(void)
@@ -80,6 +82,10 @@ static struct sums sum_up(void)
     struct sums s = {.big = 0};
     struct hk_pool_stats p;
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) add_heap(&s, h);
+    struct hk_large_stats large;
+    hk_heap_large_stats(&large);
+    uint64_t made = large.large_allocs + large.big_allocs;
+    s.live = made > large.frees ? made - large.frees : 0; /* counts of one moment, about */
     hk_pool_read_stats(&p);
     s.refault_kib = p.refault_bytes / HK_KIB;
     s.calls = p.purges;
@@ -145,6 +151,7 @@ static struct hk_window observe(const struct sums *s, uint64_t ms)
         w.requests += w.asked[c];
     }
     for (unsigned b = 0; b < 2; b++) w.rounded[b] = (uint32_t)(s->rounded[b] - seen.rounded[b]);
+    w.live = s->live;
     w.big = s->big - seen.big;
     w.requests += w.big;
     for (unsigned i = 0; i < 2; i++) w.touched_kib[i] = s->touched_kib[i] - seen.touched_kib[i];
@@ -188,6 +195,9 @@ static void close_window(struct hk_learner *l)
              began = atomic_load_explicit(&window_began, memory_order_relaxed);
     uint64_t ms = now > began ? now - began : 0;
     struct hk_window w = observe(&s, ms);
+    uint64_t now_ns = hk_sys_now_ns();
+    w.us = (now_ns - window_began_ns) / 1000;
+    window_began_ns = now_ns;
     seen = s;
     hk_learner_window(l, &w);
     atomic_store_explicit(&window_began, now, memory_order_relaxed);
@@ -203,6 +213,7 @@ bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms)
     atomic_store_explicit(&noted_sizes, z, memory_order_release);
     hk_learner_init(l, config);
     window_most = window_ms;
+    window_began_ns = hk_sys_now_ns();
     atomic_store_explicit(&window_began, hk_sys_now_ms(), memory_order_relaxed);
     atomic_store_explicit(&hk_learner_here, l, memory_order_release);
     if (!enter()) return true;
@@ -250,6 +261,7 @@ void hk_learn_look_at_clock(uint64_t now)
             close_window(l);
     } else if (l->life.state == HK_LIFE_STATE_FROZEN) {
         seen = sum_up();
+        window_began_ns = hk_sys_now_ns();
         atomic_store_explicit(&window_began, now, memory_order_relaxed);
         put_in_force(l, true);
     }

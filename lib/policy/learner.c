@@ -121,7 +121,29 @@ static bool choose_action(struct hk_learner *l, unsigned band)
     return true;
 }
 
-/* Hits, less what is handed out beyond what was asked for; false: too little was asked for. */
+/*
+ * What it costs to hold what live blocks have beyond what was asked for, as a part of what misses
+ * could cost at most. As many blocks live as there are requests in a life, so what a window's
+ * requests got too much tells what all have.
+ */
+static hk_q16 burden(const struct hk_window *w, unsigned b, uint64_t asked)
+{
+    uint64_t kib, ns;
+    if (!w->rounded[b] || !w->requests) return 0;
+    if (__builtin_mul_overflow(w->rounded[b], w->live, &kib) ||
+        __builtin_mul_overflow(kib / w->requests, HK_UNIT_BYTES / HK_KIB, &kib) ||
+        __builtin_mul_overflow(kib, w->prices.hold_ns_per_kib_s, &ns) ||
+        __builtin_mul_overflow(ns, w->us, &ns))
+        return HK_Q16_ONE;
+    ns /= 1000000;
+    if (ns / HK_LEARN_MISS_NS >= asked) return HK_Q16_ONE;
+    return hk_q16_of(ns, asked * HK_LEARN_MISS_NS);
+}
+
+/*
+ * Hits, less what is handed out beyond what was asked for and what that costs; false: too little
+ * was asked for.
+ */
 static bool reward(const struct hk_window *w, unsigned b, hk_q16 *out)
 {
     uint64_t asked = 0, had = 0, units = 0;
@@ -132,7 +154,8 @@ static bool reward(const struct hk_window *w, unsigned b, hk_q16 *out)
     }
     if (asked < HK_CAPS_REQUESTS) return false;
     hk_q16 whole = HK_Q16_ONE - hk_q16_of(w->rounded[b], hk_sat_add(units, w->rounded[b]));
-    *out = hk_q16_mul(hk_q16_of(had, asked), whole);
+    *out =
+        hk_q16_clamp(hk_q16_mul(hk_q16_of(had, asked), whole) - burden(w, b, asked), 0, HK_Q16_ONE);
     return true;
 }
 

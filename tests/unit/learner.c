@@ -152,6 +152,30 @@ static void rounding(void)
               (unsigned)l.now.wmax_large, (unsigned)l.now.wmax_mid);
 }
 
+/* Longer blocks bring hits, but each of those that live then holds a unit in vain. */
+static void burdens(void)
+{
+    static const struct {
+        uint64_t live;
+        bool worth;
+    } loads[] = {{0, true}, {4, true}, {256, false}, {UINT64_MAX, false}};
+    for (unsigned i = 0; i < sizeof loads / sizeof *loads; i++) {
+        struct hk_learner l;
+        struct hk_learn_config c = usual();
+        hk_learner_init(&l, &c);
+        for (unsigned k = 0; k < 4000 && l.life.state != HK_LIFE_STATE_FROZEN; k++) {
+            bool longer = l.now.wmax_large != 0;
+            struct hk_window w = large_window(64, longer ? 60 : 20);
+            w.rounded[1] = longer ? 40 : 0;
+            w.live = loads[i].live;
+            w.us = 1200;
+            hk_learner_window(&l, &w);
+        }
+        hktest_ok((l.now.wmax_large != 0) == loads[i].worth, "%llu live blocks: rounding %s",
+                  (unsigned long long)loads[i].live, l.now.wmax_large ? "pays" : "does not");
+    }
+}
+
 /* 64 requests for 68 KiB, of memory that lay free for ms. */
 static struct hk_window sized_window(uint32_t ms)
 {
@@ -391,6 +415,7 @@ int main(void)
     drifts();
     worse();
     rounding();
+    burdens();
     sizes();
     huge();
     history();
