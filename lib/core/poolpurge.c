@@ -224,7 +224,10 @@ bool hk_purge_wait(int *waits)
 void hk_purge_fork_child(bool torn)
 {
     if (!torn && (!flight.open || flight.by == hk_lock_me())) return;
-    for (uint32_t k = 0; !torn && k < flight.ranges; k++) put_back(flight.range[k], UNTRIED, 0);
+    /* This thread forked in a handler, and goes on with what the handler interrupted. */
+    bool busy = hk_lock_mine(&hk_pool_lock);
+    for (uint32_t k = 0; !torn && !busy && k < flight.ranges; k++)
+        put_back(flight.range[k], UNTRIED, 0);
     flight.ranges = 0;
     flight.open = false;
 }

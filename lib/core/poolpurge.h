@@ -11,7 +11,10 @@
 
 /* Wait a moment if free memory is at the kernel and will come back; false: there is none. */
 bool hk_purge_wait(int *waits);
-/* In a child of fork; torn: the pool is lost, and what was under way with it. */
+/*
+ * In a child of fork; torn: the pool is lost, and what was under way with it. What was under way is
+ * lost too if a signal handler of a thread forked that holds the lock.
+ */
 void hk_purge_fork_child(bool torn);
 void hk_purge_read_stats(struct hk_pool_stats *out);
 
