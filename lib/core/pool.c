@@ -37,7 +37,8 @@ void hk_pool_watch(bool on)
 static uint32_t clock_if_needed(void)
 {
     bool needed = hk_huge_chunks() || atomic_load_explicit(&hk_units_watched, memory_order_relaxed);
-    return needed ? (uint32_t)hk_sys_now_ms() | 1 : 0;
+    uint32_t now = needed ? (uint32_t)hk_sys_now_ms() : 0;
+    return needed && !now ? 1 : now; /* not ahead of the clock: that would be a refusal's stamp */
 }
 
 /* As hk_units_take, what is taken noted if that is wanted. */
