@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: `topology`: nodes, CPUs, pages and limits of this machine, as far as they matter to a
- * malloc. Why: where memory lies and what the kernel does with it is the other half of why a
- * program is slow or big. By libnuma, so that what is told is what numactl(8) tells.
+ *   malloc.
+ *
+ * Why: where memory lies and what the kernel does with it is the other half of why a program is
+ *   slow or big. By libnuma, so that what is told is what numactl(8) tells.
  */
 #include <inttypes.h>
 #include <sched.h>
