@@ -55,6 +55,13 @@ static void leave(void)
     atomic_store_explicit(&inside, 0, memory_order_release);
 }
 
+/* at_once: what lies free goes; not while inside, as it may take the kernel long. */
+static void leave_then_give(bool at_once)
+{
+    leave();
+    if (HK_UNLIKELY(at_once)) hk_pool_purge(1, 0);
+}
+
 static bool occupied(void)
 {
     return atomic_load_explicit(&inside, memory_order_relaxed) != 0;
@@ -175,8 +182,11 @@ static bool sooner(struct hk_snapshot was, struct hk_snapshot is)
     return any;
 }
 
-/* While all is frozen slow paths note nothing, but for one window now and then. */
-static void put_in_force(struct hk_learner *l, bool watch)
+/*
+ * While all is frozen slow paths note nothing, but for one window now and then. True: what lies
+ * free is to go, as what comes to lie there does not stay any more.
+ */
+static bool put_in_force(struct hk_learner *l, bool watch)
 {
     struct hk_snapshot s = l->now, was = hk_policy_now();
     hk_dyn_set(l->sizes_now); /* if no slot is free now, one may be at the next window's end */
@@ -185,10 +195,11 @@ static void put_in_force(struct hk_learner *l, bool watch)
     hk_pool_watch(s.learn);
     hk_sys_time_purges(s.learn);
     hk_policy_publish(s);
-    if (HK_UNLIKELY(sooner(was, s))) hk_pool_purge(1, 0); /* what lies there as well */
+    return sooner(was, s);
 }
 
-static void close_window(struct hk_learner *l)
+/* As put_in_force. */
+static bool close_window(struct hk_learner *l)
 {
     struct sums s = sum_up();
     uint64_t now = hk_sys_now_ms(),
@@ -201,7 +212,7 @@ static void close_window(struct hk_learner *l)
     seen = s;
     hk_learner_window(l, &w);
     atomic_store_explicit(&window_began, now, memory_order_relaxed);
-    put_in_force(l, false);
+    return put_in_force(l, false);
 }
 
 bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms)
@@ -217,8 +228,7 @@ bool hk_learn_start(const struct hk_learn_config *config, uint32_t window_ms)
     atomic_store_explicit(&window_began, hk_sys_now_ms(), memory_order_relaxed);
     atomic_store_explicit(&hk_learner_here, l, memory_order_release);
     if (!enter()) return true;
-    put_in_force(l, false);
-    leave();
+    leave_then_give(put_in_force(l, false));
     return true;
 }
 
@@ -241,8 +251,7 @@ void hk_learn_request(struct hk_heap *h, size_t n, bool plain, bool served)
     if (++h->learn_requests % HK_LEARN_REQUESTS) return;
     struct hk_learner *l = enter();
     if (!l) return;
-    close_window(l);
-    leave();
+    leave_then_give(close_window(l));
 }
 
 void hk_learn_look_at_clock(uint64_t now)
@@ -250,6 +259,7 @@ void hk_learn_look_at_clock(uint64_t now)
     uint64_t began = atomic_load_explicit(&window_began, memory_order_relaxed);
     /* now was read a while ago: another thread may have begun a window since. */
     if (now < began || now - began < window_most) return;
+    bool at_once = false;
     struct hk_learner *l = enter();
     if (!l) return;
     began = atomic_load_explicit(&window_began, memory_order_relaxed);
@@ -258,14 +268,14 @@ void hk_learn_look_at_clock(uint64_t now)
     } else if (hk_policy_now().learn) {
         /* Too few requests tell nothing, unless nothing else comes. */
         if (noted() >= HK_LIFE_REQUESTS || now - began >= WINDOWS_MOST * window_most)
-            close_window(l);
+            at_once = close_window(l);
     } else if (l->life.state == HK_LIFE_STATE_FROZEN) {
         seen = sum_up();
         window_began_ns = hk_sys_now_ns();
         atomic_store_explicit(&window_began, now, memory_order_relaxed);
-        put_in_force(l, true);
+        at_once = put_in_force(l, true);
     }
-    leave();
+    leave_then_give(at_once);
 }
 
 const struct hk_learner *hk_learn_look(bool *busy)
