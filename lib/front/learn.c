@@ -81,16 +81,19 @@ static void add_heap(struct sums *s, const struct hk_heap *h)
     }
     for (unsigned b = 0; b < 2; b++)
         s->rounded[b] += atomic_load_explicit(&n->rounded[b], memory_order_relaxed);
-    s->big += atomic_load_explicit(&h->large.big, memory_order_relaxed);
 }
 
 static struct sums sum_up(void)
 {
     struct sums s = {.big = 0};
     struct hk_pool_stats p;
-    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) add_heap(&s, h);
-    struct hk_large_stats large;
-    hk_heap_large_stats(&large);
+    struct hk_large_stats large = {.frees = 0};
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        add_heap(&s, h);
+        hk_large_add_stats(&large, &h->large);
+    }
+    s.big = large.big_allocs; /* those of threads without a heap are no requests of a window's */
+    hk_large_add_stats(&large, &hk_large_nobodys);
     uint64_t made = large.large_allocs + large.big_allocs;
     s.live = made > large.frees ? made - large.frees : 0; /* counts of one moment, about */
     hk_pool_read_stats(&p);
@@ -104,11 +107,10 @@ static struct sums sum_up(void)
 }
 
 /* Requests since the last window. */
-static uint64_t noted(void)
+static uint64_t noted(const struct sums *s)
 {
-    struct sums s = sum_up();
-    uint64_t n = s.big - seen.big;
-    for (unsigned c = 0; c < HK_RUN_CLASSES; c++) n += (uint32_t)(s.asked[c] - seen.asked[c]);
+    uint64_t n = s->big - seen.big;
+    for (unsigned c = 0; c < HK_RUN_CLASSES; c++) n += (uint32_t)(s->asked[c] - seen.asked[c]);
     return n;
 }
 
@@ -198,18 +200,17 @@ static bool put_in_force(struct hk_learner *l, bool watch)
     return sooner(was, s);
 }
 
-/* As put_in_force. */
-static bool close_window(struct hk_learner *l)
+/* At s; as put_in_force. */
+static bool close_window(struct hk_learner *l, const struct sums *s)
 {
-    struct sums s = sum_up();
     uint64_t now = hk_sys_now_ms(),
              began = atomic_load_explicit(&window_began, memory_order_relaxed);
     uint64_t ms = now > began ? now - began : 0;
-    struct hk_window w = observe(&s, ms);
+    struct hk_window w = observe(s, ms);
     uint64_t now_ns = hk_sys_now_ns();
     w.us = (now_ns - window_began_ns) / 1000;
     window_began_ns = now_ns;
-    seen = s;
+    seen = *s;
     hk_learner_window(l, &w);
     atomic_store_explicit(&window_began, now, memory_order_relaxed);
     return put_in_force(l, false);
@@ -251,7 +252,8 @@ void hk_learn_request(struct hk_heap *h, size_t n, bool plain, bool served)
     if (++h->learn_requests % HK_LEARN_REQUESTS) return;
     struct hk_learner *l = enter();
     if (!l) return;
-    leave_then_give(close_window(l));
+    struct sums s = sum_up();
+    leave_then_give(close_window(l, &s));
 }
 
 void hk_learn_look_at_clock(uint64_t now)
@@ -266,9 +268,10 @@ void hk_learn_look_at_clock(uint64_t now)
     if (now < began || now - began < window_most) {
         /* It was closed meanwhile. */
     } else if (hk_policy_now().learn) {
+        struct sums s = sum_up();
         /* Too few requests tell nothing, unless nothing else comes. */
-        if (noted() >= HK_LIFE_REQUESTS || now - began >= WINDOWS_MOST * window_most)
-            at_once = close_window(l);
+        if (noted(&s) >= HK_LIFE_REQUESTS || now - began >= WINDOWS_MOST * window_most)
+            at_once = close_window(l, &s);
     } else if (l->life.state == HK_LIFE_STATE_FROZEN) {
         seen = sum_up();
         window_began_ns = hk_sys_now_ns();
