@@ -20,7 +20,7 @@
 /* Sums since the start, at the end of the last window; they wrap. */
 struct sums {
     uint64_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES], rounded[2];
-    uint64_t live; /* blocks; not a sum over time */
+    uint64_t live; /* runs that are blocks, not those mapped by themselves; not a sum over time */
     uint64_t big, refault_kib, calls, purge_ns, purges, purge_kib, touched_kib[2];
 };
 

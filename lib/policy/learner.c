@@ -122,9 +122,9 @@ static bool choose_action(struct hk_learner *l, unsigned band)
 }
 
 /*
- * What it costs to hold what live blocks have beyond what was asked for, as a part of what misses
- * could cost at most. As many blocks live as there are requests in a life, so what a window's
- * requests got too much tells what all have.
+ * What it costs to hold what live runs have beyond what was asked for, as a part of what misses
+ * could cost at most; blocks mapped by themselves are never rounded, and not counted. As many live
+ * as there are requests in a life, so what a window's requests got too much tells what all have.
  */
 static hk_q16 burden(const struct hk_window *w, unsigned b, uint64_t asked)
 {

@@ -70,7 +70,7 @@ struct hk_window {
     uint64_t big;                                        /* of them, for big ones */
     uint64_t asked[HK_RUN_CLASSES], had[HK_RUN_CLASSES]; /* of a thread's own runs */
     uint64_t rounded[2];                                 /* units more than asked for, by band */
-    uint64_t live;                                       /* large and big blocks, at its end */
+    uint64_t live;                                       /* runs that are blocks, at its end */
     uint64_t refault_kib, calls;                         /* what giving back has cost */
     uint64_t held_kib;                                   /* free and resident at its end */
     uint64_t
