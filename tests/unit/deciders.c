@@ -272,7 +272,7 @@ static void idle(void)
     uint64_t c[4], ms = hk_idle_ms(hk_idle_bucket(1000));
     hk_idle_again(&h, 1000, 640);
     hk_idle_costs(&h, &p, c);
-    /* 640 KiB are ten calls; 850 ns a KiB and second. */
+    /* 640 KiB are ten times HK_IDLE_CALL_KIB; 850 ns a KiB and second. */
     hktest_ok(c[HK_ACTION_NOW] == 640 * 425 + 10 * 700 &&
                   c[HK_ACTION_BATCH] == 640 * 425 + 10 * 700 + 640 * 425 &&
                   c[HK_ACTION_LAZY] == 10 * (64 * 850 * ms / 1000) &&
@@ -310,6 +310,27 @@ static void idle(void)
     p = (struct hk_prices){UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
     hk_idle_costs(&h, &p, c);
     hktest_ok(c[0] == UINT64_MAX && c[3] == UINT64_MAX, "sums saturate");
+}
+
+/* What a call costs does not matter: a few give much back, many little. */
+static void idle_prices(void)
+{
+    struct hk_idle h = {{0}, {0}};
+    struct hk_prices p = HK_PRICES_DEFAULT, dear = p;
+    uint64_t c[HK_ACTIONS], d[HK_ACTIONS];
+    hk_idle_again(&h, 1000, 640);
+    hk_idle_still(&h, 1000, 320);
+    hk_idle_costs(&h, &p, c);
+    dear.call_ns = 1000000;
+    hk_idle_costs(&h, &dear, d);
+    hktest_ok(memcmp(c, d, sizeof c) == 0, "giving back is not priced by the call");
+    dear.give_ns = p.give_ns + 1300;
+    hk_idle_costs(&h, &dear, d);
+    uint64_t more = (640 + 320) / HK_IDLE_CALL_KIB * 1300;
+    hktest_ok(d[HK_ACTION_NOW] == c[HK_ACTION_NOW] + more &&
+                  d[HK_ACTION_BATCH] == c[HK_ACTION_BATCH] + more &&
+                  d[HK_ACTION_LAZY] == c[HK_ACTION_LAZY] && d[HK_ACTION_KEEP] == c[HK_ACTION_KEEP],
+              "but by its length");
 }
 
 static void caps_budget(void)
@@ -426,6 +447,7 @@ int main(void)
     elo_matches();
     elo_choice();
     idle();
+    idle_prices();
     caps_budget();
     p2();
     sizes();

@@ -73,6 +73,30 @@ static void idles(void)
     }
 }
 
+/* What lies free for a second goes at once, unless giving so much back costs more than that. */
+static void gives(void)
+{
+    static const struct {
+        uint32_t call_ns, give_ns;
+        enum hk_action best;
+    } prices[] = {{700, 700, HK_ACTION_NOW},
+                  {1000000, 700, HK_ACTION_NOW},
+                  {700, 100000, HK_ACTION_LAZY},
+                  {1000000, 100000, HK_ACTION_LAZY}};
+    for (unsigned i = 0; i < sizeof prices / sizeof *prices; i++) {
+        struct hk_learner l;
+        struct hk_learn_config c = usual();
+        struct hk_window w = big_window(1000);
+        hk_learner_init(&l, &c);
+        w.prices.call_ns = prices[i].call_ns;
+        w.prices.give_ns = prices[i].give_ns;
+        settle(&l, w);
+        hktest_ok(l.now.action_big == prices[i].best, "%u ns a call, %u ns for %u KiB: action %u",
+                  prices[i].call_ns, prices[i].give_ns, HK_IDLE_CALL_KIB,
+                  (unsigned)l.now.action_big);
+    }
+}
+
 /* Windows of the start and those that measure count by time as well: a slow load has few. */
 static void soon(void)
 {
@@ -411,6 +435,7 @@ int main(void)
     hktest_ok(atomic_load(&hk_policy_word) == hk_snapshot_word(hk_policy_balanced()),
               "balanced is in force from the start on");
     idles();
+    gives();
     soon();
     drifts();
     worse();
