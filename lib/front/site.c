@@ -14,6 +14,7 @@
 #define LOOKS       8u    /* entries that a place may be in */
 #define LOOK_AGAIN  1024u /* requests by places without one */
 #define LOOK_UNREAD 64u   /* requests */
+#define LOOK_LISTED 4096u /* requests by a place that has one: 50 µs are 12 ns for each of them */
 
 struct rule {
     const char *name; /* in the text of the setting, which stays */
@@ -154,6 +155,9 @@ unsigned hk_site_request(const void *at, size_t n)
     if (s) {
         add(&s->requests, 1);
         add(&s->bytes, n);
+        /* Its file may be gone, and another one where it was. */
+        if (atomic_load_explicit(&s->requests, memory_order_relaxed) % LOOK_LISTED == 0)
+            find_rules(t);
     }
     if (HK_UNLIKELY(atomic_load_explicit(&t->unread, memory_order_relaxed)))
         find_again(t, LOOK_UNREAD);

@@ -116,6 +116,51 @@ if [ -n "$at" ]; then
 else
     skip "a place that finds no entry" "no objdump, or no PIE"
 fi
+# The library of a rule goes, and another one, the same but for its name, comes to its place.
+build liba.so -shared -fPIC << 'C'
+#include <stdlib.h>
+char *take(size_t n)
+{
+    char *volatile p = malloc(n);
+    return p;
+}
+C
+cp liba.so libb.so
+build unloads -ldl << 'C'
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+int main(int argc, char **argv)
+{
+    unsigned char in[256] = {0};
+    char *p, *(*take)(size_t), *(*was)(size_t) = NULL;
+    for (int lib = 0; lib < 2; lib++, was = take) {
+        void *l = dlopen(lib ? "./libb.so" : "./liba.so", RTLD_NOW);
+        *(void **)&take = dlsym(l, "take");
+        for (int i = 0; i < 4096; i++) free(take(1 << 20));
+        p = take(1 << 20);
+        memset(p, 1, 1 << 20);
+        free(p);
+        mincore(p, 1 << 20, in);
+        void (*dump)(int, int) = NULL;
+        *(void **)&dump = dlsym(RTLD_DEFAULT, "hakmem_policy_dump");
+        if (argc > 1) return dump(1, 1), 0;
+        printf("%s%d", lib && take != was ? "elsewhere " : "", in[7] & 1);
+        dlclose(l);
+    }
+    return argv[0][0] == 0;
+}
+C
+run HAKMEM_MODE=learning LD_PRELOAD="$lib" ./unloads dump > dump.json
+at=$(tr -d '\n ' < dump.json | sed -nE 's/.*"sites":\[.*"object":"liba.so","offset":([0-9]+),"requests":4097,.*/\1/p')
+out=$(run HAKMEM_MODE=learning HAKMEM_SITE_RULES="$(printf 'liba.so+0x%x=now' "$at")" LD_PRELOAD="$lib" ./unloads)
+if [[ $out == *elsewhere* ]]; then
+    skip "a rule goes with its library" "the other one lies elsewhere"
+else
+    same "a rule goes with its library" "$out" 01
+fi
 for bad in now "prog=now" "prog+12=now" "prog+0x=now" "prog+0x12" "prog+0x12=never" "+0x12=now" "prog+0x1g=now" "prog+0x11111111111111111=now"; do
     out=$(run HAKMEM_MODE=learning HAKMEM_SITE_RULES="$one=now,$bad" LD_PRELOAD="$lib" ./prog)
     same "no rule: $bad" "$out $(cat err)" "0 256 hakmem: HAKMEM_SITE_RULES: OBJECT+0xOFFSET=keep, lazy, batch or now, 16 at most; not $bad"
