@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "core/conf.h"
 #include "core/knobs.h"
+#include "core/numa.h"
 #include "core/pool.h"
 #include "front/front.h"
 #include "front/learn.h"
@@ -129,6 +130,7 @@ static void hand_out(void)
     atomic_store_explicit(&hk_policy_huge_set, (uint64_t)hk_knob_value(HK_KNOB_thp_threshold),
                           memory_order_relaxed);
     hk_dense_set_mode((enum hk_thp)hk_knob_value(HK_KNOB_thp));
+    hk_numa_set((enum hk_numa)hk_knob_value(HK_KNOB_numa));
     hk_purge_set_batch(hk_knob_value(HK_KNOB_batch));
     size_t sizes[HK_DYN_CHOSEN];
     sizes_set(sizes);

@@ -3,7 +3,7 @@
  * What: partly used chunks in bins by their longest free span.
  * Why: see filler.h. Inside a chunk dirty units come first, so that the resident set does not grow
  *   while free resident memory lies about.
- * Locks: the caller holds the pool's.
+ * Locks: the caller holds the shard's.
  */
 #include "core/filler.h"
 
@@ -11,34 +11,31 @@
 
 #define LOOK 6 /* chunks compared in a bin */
 
-static struct hk_chunk *bin[HK_CHUNK_UNITS]; /* none is empty or full */
-static uint32_t bin_mask;
-
-void hk_filler_drop(struct hk_chunk *c)
+void hk_filler_drop(struct hk_filler *f, struct hk_chunk *c)
 {
     if (!c->span) return;
     if (c->prev)
         c->prev->next = c->next;
     else
-        bin[c->span] = c->next;
+        f->bin[c->span] = c->next;
     if (c->next) c->next->prev = c->prev;
-    if (!bin[c->span]) bin_mask &= ~(1u << c->span);
+    if (!f->bin[c->span]) f->mask &= ~(1u << c->span);
     c->next = c->prev = NULL;
     c->span = 0;
 }
 
-void hk_filler_file(struct hk_chunk *c)
+void hk_filler_file(struct hk_filler *f, struct hk_chunk *c)
 {
     unsigned span = hk_longest_run32(~c->used);
     if (span == c->span) return;
-    hk_filler_drop(c);
+    hk_filler_drop(f, c);
     if (!span) return;
     c->span = (uint8_t)span;
     c->prev = NULL;
-    c->next = bin[span];
+    c->next = f->bin[span];
     if (c->next) c->next->prev = c;
-    bin[span] = c;
-    bin_mask |= 1u << span;
+    f->bin[span] = c;
+    f->mask |= 1u << span;
 }
 
 static int find_units(const struct hk_chunk *c, unsigned n, unsigned align)
@@ -55,13 +52,13 @@ static int find_units(const struct hk_chunk *c, unsigned n, unsigned align)
     return fits ? __builtin_ctz(fits) : -1;
 }
 
-struct hk_chunk *hk_filler_find(unsigned n, unsigned align, unsigned *at)
+struct hk_chunk *hk_filler_find(const struct hk_filler *f, unsigned n, unsigned align, unsigned *at)
 {
-    for (uint32_t m = bin_mask & ~hk_low_mask32(n); m; m &= m - 1) {
+    for (uint32_t m = f->mask & ~hk_low_mask32(n); m; m &= m - 1) {
         unsigned span = (unsigned)__builtin_ctz(m);
         struct hk_chunk *best = NULL;
         int best_used = -1, look = LOOK;
-        for (struct hk_chunk *c = bin[span]; c && look > 0; c = c->next, look--) {
+        for (struct hk_chunk *c = f->bin[span]; c && look > 0; c = c->next, look--) {
             int used = c->taken;
             if (used < best_used || (used == best_used && c->index > best->index)) continue;
             int place = find_units(c, n, align);
@@ -75,8 +72,7 @@ struct hk_chunk *hk_filler_find(unsigned n, unsigned align, unsigned *at)
     return NULL;
 }
 
-void hk_filler_forget(void)
+void hk_filler_forget(struct hk_filler *f)
 {
-    memset(bin, 0, sizeof bin);
-    bin_mask = 0;
+    memset(f, 0, sizeof *f);
 }

@@ -4,12 +4,13 @@
  * Why: advice belongs to address ranges and outlives the block that asked for it: a chunk that goes
  *   to small runs would become resident whole at its first touch. Each border between advised and
  *   other chunks splits a mapping, so their number is bounded.
- * Locks: HK_RANK_POOL. Threads: all.
+ * Locks: HK_RANK_HUGE, inside a shard's, over the marks: borders have two sides, which may be two
+ *   shards'. Threads: all.
  */
 #ifndef HK_CORE_HUGE_H
 #define HK_CORE_HUGE_H
 
-#include "core/map.h"
+#include "core/shard.h"
 
 /* All the heap's chunks, from the next growth on, whoever takes them. */
 void hk_huge_set_always(bool on);
@@ -24,11 +25,11 @@ void hk_huge_advise(void *p, size_t units, enum hk_huge want);
  */
 void hk_huge_share(void *p, size_t units);
 /*
- * Under the pool's lock: a run was taken. The chunk that its end uses a part of, if it is advised
+ * s is entered: a run was taken from it. The chunk that its end uses a part of, if it is advised
  * for what was there before, else NULL: the caller takes the advice back, with hk_huge_undo, when
  * it let go of the lock.
  */
-struct hk_chunk *hk_huge_taken(void *p, size_t units, uint32_t now);
+struct hk_chunk *hk_huge_taken(struct hk_shard *s, void *p, size_t units, uint32_t now);
 void hk_huge_undo(struct hk_chunk *c);
 /* A part of the chunk at p goes back to the kernel, which must not fill it again: no advice any
  * more. */
@@ -37,5 +38,7 @@ void hk_huge_leave(const void *p);
 bool hk_huge_is(const void *p);
 /* Chunks advised. */
 size_t hk_huge_chunks(void);
+/* In the child of fork: what another thread was counting is counted anew. */
+void hk_huge_fork_child(void);
 
 #endif

@@ -59,7 +59,9 @@ _Static_assert(sizeof(struct hk_unit) == HK_LINE_BYTES, "one record, one line");
 
 enum hk_chunk_state { HK_CHUNK_NONE, HK_CHUNK_USED, HK_CHUNK_FREE, HK_CHUNK_LOST };
 
-/* Record of a 2 MiB chunk; all fields belong to the pool, under its lock. */
+#define HK_SHARD_NONE 0u /* nobody's: never mapped, or on its way from one shard to another */
+
+/* Record of a 2 MiB chunk; all fields belong to its shard of the pool, under that one's lock. */
 struct hk_chunk {
     uint32_t used, dirty; /* a bit a unit: taken · may hold bytes other than zero */
     uint32_t index;       /* place in the window, chunks */
@@ -72,6 +74,11 @@ struct hk_chunk {
     uint8_t huge;         /* see core/huge.h */
     uint8_t band;         /* enum hk_band of what was freed into it last */
     uint8_t patience;     /* in HK_PATIENCE_MS: how much longer what is free in it may lie idle */
+    /*
+     * Whose it is: an id, or HK_SHARD_NONE. Set to NONE under the lock of who lets go, and to an id
+     * under that one's lock: who reads its own id under its own lock may rely on it.
+     */
+    _Atomic uint16_t shard;
     struct hk_chunk *next, *prev;
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line");

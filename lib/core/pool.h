@@ -3,17 +3,18 @@
  * What: the supply of 64 KiB units to every layer: a filler that packs short runs of units into
  *   2 MiB chunks, and behind it the free chunk runs (the big cache), coalescing, kept mapped.
  * Why: one owner of all free memory, so that what one class or thread gives back serves another.
- * Owns: struct hk_chunk, the filler bins, the free-run bins.
+ * Owns: struct hk_chunk. Its parts, one for some CPUs each, are in shard.h.
  * Invariants: P1 a unit is free, or taken by exactly one caller. P2 two free chunks that touch
  *   belong to one free run. P3 dirty covers every unit that may hold a byte other than zero.
  *   P4 a refused purge leaves the memory in the pool, dirty.
- * Locks: HK_RANK_POOL, never over a system call. Threads: all.
+ * Locks: a shard's, never over a system call. Threads: all.
  */
 #ifndef HK_CORE_POOL_H
 #define HK_CORE_POOL_H
 
 #include "core/counts.h"
 #include "core/map.h"
+#include "core/shard.h"
 
 /*
  * A run of `units`, its start a multiple of align_units (a power of two) units; *clean tells
@@ -23,7 +24,6 @@ void *hk_pool_alloc(size_t units, size_t align_units, bool *clean);
 /* Give back units [p, p + units): a whole run, or a part of one. */
 void hk_pool_free(void *p, size_t units);
 /* The same, telling what it was, and that it may lie idle for patience * HK_PATIENCE_MS longer. */
-enum hk_band { HK_BAND_SLAB, HK_BAND_MID, HK_BAND_LARGE, HK_BAND_BIG, HK_BANDS };
 #define HK_PATIENCE_MS 250u
 void hk_pool_free_as(void *p, size_t units, enum hk_band band, uint8_t patience);
 /* The same, and the kernel gets its pages at once. */
@@ -66,16 +66,17 @@ struct hk_pool_stats {
     uint64_t takes, warm, grows;
 };
 void hk_pool_read_stats(struct hk_pool_stats *out);
-/* Units that are out, and free ones that are probably resident: written under the lock. */
-extern HK_HIDDEN _Atomic size_t hk_pool_used, hk_pool_dirty;
+/* Units that are out, and free ones that are probably resident; see H3 of shard.h. */
 HK_INLINE size_t hk_pool_used_units(void)
 {
-    return atomic_load_explicit(&hk_pool_used, memory_order_relaxed);
+    return atomic_load_explicit(&hk_shard_sums.first_used, memory_order_relaxed) +
+           atomic_load_explicit(&hk_shard_sums.used, memory_order_relaxed);
 }
 
 HK_INLINE size_t hk_pool_dirty_units(void)
 {
-    return atomic_load_explicit(&hk_pool_dirty, memory_order_relaxed);
+    return atomic_load_explicit(&hk_shard_sums.first_dirty, memory_order_relaxed) +
+           atomic_load_explicit(&hk_shard_sums.dirty, memory_order_relaxed);
 }
 
 /*

@@ -3,12 +3,11 @@
  * What: free memory of the pool goes back to the kernel.
  * Why: see pool.h. Units are taken like an allocation while the kernel works on them, so no lock is
  *   held over its work.
- * Locks: hk_pool_lock.
+ * Locks: shards', one at a time; a purge has what is in flight to itself.
  */
 #include "core/poolpurge.h"
 
 #include "core/huge.h"
-#include "core/runs.h"
 #include "core/units.h"
 #include "os/lock.h"
 #include "os/sys.h"
@@ -23,18 +22,17 @@ struct range {
 };
 
 /*
- * What the kernel works on now, under the lock: whoever finds no memory waits for it, and a child
- * of fork takes it back. One purge at a time.
+ * What the kernel works on now: whoever finds no memory waits for it, and a child of fork takes it
+ * back. A range is noted, and taken out again, under the lock of its shard. One purge at a time.
  */
 static struct {
-    struct range range[BATCH];
+    struct range range[BATCH]; /* p NULL: landed */
     uint32_t ranges;
-    bool open;
-    bool asked;   /* by a trim: that it comes again tells nothing */
-    uintptr_t by; /* hk_lock_me() of who purges */
+    bool asked; /* by a trim: that it comes again tells nothing */
 } flight;
-#define REFUSALS     32   /* a purge: those behind come next time */
-#define FLIGHT_WAITS 2000 /* of 50 µs: no purge takes that long */
+static _Atomic uintptr_t pilot; /* hk_lock_me() of who purges; 0: nobody does */
+#define REFUSALS     32         /* a purge: those behind come next time */
+#define FLIGHT_WAITS 2000       /* of 50 µs: no purge takes that long */
 
 enum landed { REFUSED, CLEAN, UNTRIED };
 static _Atomic uint64_t purged_bytes, purges, refused;
@@ -54,96 +52,94 @@ static bool batched(void)
 
 static bool purgeable(const struct hk_chunk *c, uint32_t now, uint32_t idle_ms)
 {
-    bool live = c->state == HK_CHUNK_FREE || c->state == HK_CHUNK_USED;
-    if (!live || !(~c->used & c->dirty)) return false;
+    if (c->state == HK_CHUNK_LOST || !(~c->used & c->dirty)) return false;
     return hk_stamp_idle(c->freed_ms, now, idle_ms ? idle_ms + c->patience * HK_PATIENCE_MS : 0);
 }
 
-/* Whole free chunks from i on, at most `most`, taken out of their free run. */
-static struct range take_free_chunks(size_t i, size_t most, uint32_t now, uint32_t idle_ms)
+/* What a purge is to do, and how far it is. */
+struct job {
+    struct hk_walk walk;
+    size_t keep; /* dirty units that stay */
+    uint32_t now, idle_ms;
+    unsigned refusals;
+};
+
+/* Whole free chunks from c on, at most `most`, taken out of their free run. */
+static struct range take_free_chunks(struct job *j, const struct hk_chunk *c, size_t most)
 {
-    size_t n = 1, end = hk_map_chunks();
+    struct hk_shard *s = j->walk.held;
+    size_t i = c->index, n = 1, end = hk_map_chunks();
     size_t range = batched() ? RANGE_CHUNKS : 1;
     if (most > range) most = range;
-    while (n < most && i + n < end && hk_chunk_at(i + n)->state == HK_CHUNK_FREE &&
-           purgeable(hk_chunk_at(i + n), now, idle_ms))
+    while (n < most && i + n < end && hk_runs_has(&s->runs, i + n) &&
+           purgeable(hk_chunk_at(i + n), j->now, j->idle_ms))
         n++;
     struct range r = {hk_chunk_addr(i), n * HK_CHUNK_UNITS, 0};
-    hk_runs_take_at(i, n);
+    j->walk.next = i + n;
+    hk_runs_take_at(&s->runs, i, n);
     for (; n; n--, i++)
-        r.dirty += hk_units_lend_at(hk_chunk_at(i), 0, HK_CHUNK_UNITS, !flight.asked);
+        r.dirty += hk_units_lend_at(s, hk_chunk_at(i), 0, HK_CHUNK_UNITS, !flight.asked);
     return r;
 }
 
-/*
- * A dirty free stretch at or after chunk *i, taken out of the pool; units 0 at the end. At least
- * `keep` dirty units stay.
- */
-static struct range take_dirty(size_t *i, size_t keep, uint32_t now, uint32_t idle_ms)
+/* The first dirty free stretch of c, which is purgeable; units 0: none that may go. */
+static struct range take_of(struct job *j, struct hk_chunk *c, size_t most)
 {
-    for (size_t end = hk_map_chunks(); *i < end; ++*i) {
-        size_t dirty = hk_pool_dirty_units(), most = dirty > keep ? dirty - keep : 0;
-        if (!most) break;
-        struct hk_chunk *c = hk_chunk_at(*i);
-        if (!purgeable(c, now, idle_ms)) continue;
-        if (c->state == HK_CHUNK_FREE) {
-            if (keep && most < HK_CHUNK_UNITS) continue;
-            struct range r =
-                take_free_chunks(*i, keep ? most / HK_CHUNK_UNITS : RANGE_CHUNKS, now, idle_ms);
-            *i += r.units / HK_CHUNK_UNITS;
-            return r;
-        }
-        uint32_t m = ~c->used & c->dirty;
-        unsigned at = (unsigned)__builtin_ctz(m), n = 0;
-        while (at + n < HK_CHUNK_UNITS && n < most && (m >> (at + n) & 1)) n++;
-        size_t lent = hk_units_lend_at(c, at, n, !flight.asked);
-        return (struct range){hk_chunk_addr(*i) + (size_t)at * HK_UNIT_BYTES, n, lent};
+    if (c->state == HK_CHUNK_FREE) {
+        if (j->keep && most < HK_CHUNK_UNITS) return (struct range){NULL, 0, 0};
+        return take_free_chunks(j, c, j->keep ? most / HK_CHUNK_UNITS : RANGE_CHUNKS);
     }
-    return (struct range){NULL, 0, 0};
+    uint32_t m = ~c->used & c->dirty;
+    unsigned at = (unsigned)__builtin_ctz(m), n = 0;
+    while (at + n < HK_CHUNK_UNITS && n < most && (m >> (at + n) & 1)) n++;
+    size_t lent = hk_units_lend_at(j->walk.held, c, at, n, !flight.asked);
+    j->walk.next = c->index; /* there may be more in it */
+    return (struct range){hk_chunk_addr(c->index) + (size_t)at * HK_UNIT_BYTES, n, lent};
 }
 
 /* now: of a refusal. */
-static void put_back(struct range r, enum landed how, uint32_t now)
+static void put_back(struct hk_shard *s, struct range *r, enum landed how, uint32_t now)
 {
-    uint32_t stamp = hk_chunk_at(hk_chunk_index(r.p))->freed_ms;
-    hk_units_purged(r.p, r.units, how == CLEAN);
-    hk_units_put(r.p, r.units, how == REFUSED ? now + HK_REFUSED_MS : stamp, NULL);
+    uint32_t stamp = hk_chunk_at(hk_chunk_index(r->p))->freed_ms;
+    hk_units_purged(r->p, r->units, how == CLEAN);
+    hk_units_put(s, r->p, r->units, how == REFUSED ? now + HK_REFUSED_MS : stamp, NULL);
+    r->p = NULL;
 }
 
 static bool begin_purge(bool asked)
 {
-    hk_lock_acquire(&hk_pool_lock);
-    bool mine = !flight.open;
-    if (mine) {
-        flight.open = true;
-        flight.asked = asked;
-        flight.by = hk_lock_me();
-    }
-    hk_lock_release(&hk_pool_lock);
-    return mine;
+    uintptr_t nobody = 0;
+    if (!atomic_compare_exchange_strong_explicit(&pilot, &nobody, hk_lock_me(),
+                                                 memory_order_acquire, memory_order_relaxed))
+        return false;
+    flight.asked = asked;
+    return true;
 }
 
 /* The next batch into flight; false: it was the last. */
-static bool next_batch(size_t *i, size_t keep, uint32_t now, uint32_t idle_ms)
+static bool next_batch(struct job *j)
 {
-    struct range r;
-    hk_lock_acquire(&hk_pool_lock);
-    while (flight.ranges < BATCH && (r = take_dirty(i, keep, now, idle_ms)).units)
-        flight.range[flight.ranges++] = r;
-    bool more = flight.ranges == BATCH;
-    hk_lock_release(&hk_pool_lock);
-    return more;
+    struct hk_chunk *c = NULL;
+    while (flight.ranges < BATCH && (c = hk_walk_next(&j->walk))) {
+        hk_shard_tell(j->walk.held);
+        size_t dirty = hk_pool_dirty_units(), most = dirty > j->keep ? dirty - j->keep : 0;
+        if (j->keep && !most) break;
+        if (!purgeable(c, j->now, j->idle_ms)) continue;
+        struct range r = take_of(j, c, j->keep ? most : SIZE_MAX);
+        if (r.units) flight.range[flight.ranges++] = r;
+    }
+    hk_walk_pause(&j->walk);
+    return c && flight.ranges == BATCH;
 }
 
-/* All that is in flight goes to the kernel, and back to the pool; *refusals: counts them. */
-static size_t land(bool last, unsigned *refusals)
+/* To the kernel with all that is in flight: a bit a range that it took; *bytes are added to. */
+static uint32_t send_off(struct job *j, size_t *bytes)
 {
-    size_t bytes = 0;
     uint32_t clean = 0;
+    bool merge = batched();
     for (uint32_t k = 0, run; k < flight.ranges; k += run) {
         const struct range *r = &flight.range[k];
         size_t units = r->units, dirty = r->dirty;
-        bool merge = batched();
         for (run = 1; merge && k + run < flight.ranges && r[run].p == r->p + units * HK_UNIT_BYTES;
              run++) {
             units += r[run].units;
@@ -155,32 +151,46 @@ static size_t land(bool last, unsigned *refusals)
         bool done = hk_sys_purge(r->p, units * HK_UNIT_BYTES);
         atomic_fetch_add_explicit(done ? &purges : &refused, 1, memory_order_relaxed);
         if (done) clean |= hk_low_mask32(run) << k;
-        if (done) bytes += dirty * HK_UNIT_BYTES;
-        *refusals += !done;
+        if (done) *bytes += dirty * HK_UNIT_BYTES;
+        j->refusals += !done;
     }
-    uint32_t now = (uint32_t)hk_sys_now_ms(); /* not under the lock: it may be a system call */
-    hk_lock_acquire(&hk_pool_lock);
-    for (uint32_t k = 0; k < flight.ranges; k++)
-        put_back(flight.range[k], clean >> k & 1 ? CLEAN : REFUSED, now);
+    return clean;
+}
+
+/* All that is in flight goes to the kernel, and back to the pool; bytes that the kernel got. */
+static size_t land(struct job *j)
+{
+    size_t bytes = 0;
+    uint32_t clean = send_off(j, &bytes);
+    uint32_t now = (uint32_t)hk_sys_now_ms(); /* not under a lock: it may be a system call */
+    struct hk_shard *s = NULL;
+    for (uint32_t k = 0; k < flight.ranges; k++) {
+        struct hk_shard *of = hk_shard_of(flight.range[k].p);
+        if (s != of) {
+            if (s) hk_shard_leave(s);
+            hk_shard_enter(s = of);
+        }
+        put_back(s, &flight.range[k], clean >> k & 1 ? CLEAN : REFUSED, now);
+    }
+    if (s) hk_shard_leave(s);
     flight.ranges = 0;
-    if (last || *refusals >= REFUSALS) flight.open = false;
-    hk_lock_release(&hk_pool_lock);
     return bytes;
 }
 
 size_t hk_pool_purge(uint32_t idle_ms, size_t keep)
 {
-    size_t bytes = 0, i = 0;
-    uint32_t now = (uint32_t)hk_sys_now_ms();
-    unsigned refusals = 0;
+    size_t bytes = 0;
+    struct job j = {.walk = {.step = 1, .dirty_only = true}, .keep = keep, .idle_ms = idle_ms};
+    j.now = (uint32_t)hk_sys_now_ms();
     for (int waits = 0; !begin_purge(idle_ms == 0); waits++) {
         if (idle_ms || waits == FLIGHT_WAITS) return 0; /* who purges now does it for us */
         hk_sys_pause();
     }
-    for (bool more = true; more && refusals < REFUSALS;) {
-        more = next_batch(&i, keep, now, idle_ms);
-        bytes += land(!more, &refusals);
+    for (bool more = true; more && j.refusals < REFUSALS;) {
+        more = next_batch(&j);
+        bytes += land(&j);
     }
+    atomic_store_explicit(&pilot, 0, memory_order_release);
     atomic_fetch_add_explicit(&purged_bytes, bytes, memory_order_relaxed);
     return bytes;
 }
@@ -199,11 +209,12 @@ void hk_pool_free_purged(void *p, size_t units, enum hk_band band)
         atomic_fetch_add_explicit(&at_free_bytes, units * HK_UNIT_BYTES, memory_order_relaxed);
     }
     uint32_t now = (uint32_t)hk_sys_now_ms();
-    hk_lock_acquire(&hk_pool_lock);
+    struct hk_shard *s = hk_shard_of(p);
+    hk_shard_enter(s);
     if (done) hk_units_noted(p, units);
     if (done) hk_units_purged(p, units, true);
-    hk_units_put(p, units, now, &as);
-    hk_lock_release(&hk_pool_lock);
+    hk_units_put(s, p, units, now, &as);
+    hk_shard_leave(s);
 }
 
 size_t hk_pool_purged_at_free(void)
@@ -213,23 +224,26 @@ size_t hk_pool_purged_at_free(void)
 
 bool hk_purge_wait(int *waits)
 {
-    hk_lock_acquire(&hk_pool_lock);
-    bool open = flight.open;
-    hk_lock_release(&hk_pool_lock);
-    if (!open || (*waits)++ == FLIGHT_WAITS) return false;
+    if (!atomic_load_explicit(&pilot, memory_order_acquire) || (*waits)++ == FLIGHT_WAITS)
+        return false;
     hk_sys_pause();
     return true;
 }
 
-void hk_purge_fork_child(bool torn)
+void hk_purge_fork_child(void)
 {
-    if (!torn && (!flight.open || flight.by == hk_lock_me())) return;
-    /* This thread forked in a handler, and goes on with what the handler interrupted. */
-    bool busy = hk_lock_mine(&hk_pool_lock);
-    for (uint32_t k = 0; !torn && !busy && k < flight.ranges; k++)
-        put_back(flight.range[k], UNTRIED, 0);
+    uintptr_t by = atomic_load_explicit(&pilot, memory_order_relaxed);
+    if (!by || by == hk_lock_me()) return;
+    for (uint32_t k = 0; k < flight.ranges; k++) {
+        struct range *r = &flight.range[k];
+        struct hk_shard *s = r->p ? hk_shard_of(r->p) : NULL;
+        /* This thread forked in a handler, and goes on with what the handler interrupted. */
+        if (!s || hk_lock_mine(&s->lock)) continue;
+        put_back(s, r, UNTRIED, 0);
+        hk_shard_tell(s);
+    }
     flight.ranges = 0;
-    flight.open = false;
+    atomic_store_explicit(&pilot, 0, memory_order_relaxed);
 }
 
 void hk_purge_read_stats(struct hk_pool_stats *out)

@@ -7,11 +7,8 @@
 
 #include "os/report.h"
 
-#define BINS 96u
+#define BINS HK_RUN_BINS
 #define LOOK 12 /* candidates a bin is searched for: more gained nothing measurable in packing */
-
-static struct hk_chunk *bin[BINS];
-static uint64_t bin_mask[(BINS + 63) / 64];
 
 static unsigned bin_of(size_t len)
 {
@@ -21,31 +18,47 @@ static unsigned bin_of(size_t len)
     return i < BINS ? i : BINS - 1;
 }
 
-static void link_run(size_t first, size_t len)
+static void count(struct hk_runs *r, size_t more)
+{
+    atomic_store_explicit(&r->count, atomic_load_explicit(&r->count, memory_order_relaxed) + more,
+                          memory_order_relaxed);
+}
+
+bool hk_runs_has(const struct hk_runs *r, size_t i)
+{
+    struct hk_chunk *c = hk_chunk_at(i);
+    /* Another shard's chunk may change any time; one that is ours stays so under our lock. */
+    return atomic_load_explicit(&c->shard, memory_order_relaxed) == r->shard &&
+           c->state == HK_CHUNK_FREE;
+}
+
+static void link_run(struct hk_runs *r, size_t first, size_t len)
 {
     struct hk_chunk *c = hk_chunk_at(first), *last = hk_chunk_at(first + len - 1);
     unsigned b = bin_of(len);
     c->run = last->run = (uint32_t)len;
     c->prev = NULL;
-    c->next = bin[b];
+    c->next = r->bin[b];
     if (c->next) c->next->prev = c;
-    bin[b] = c;
-    bin_mask[b / 64] |= (uint64_t)1 << (b % 64);
+    r->bin[b] = c;
+    count(r, len);
+    r->mask[b / 64] |= (uint64_t)1 << (b % 64);
 }
 
-static void unlink_run(struct hk_chunk *c)
+static void unlink_run(struct hk_runs *r, struct hk_chunk *c)
 {
     unsigned b = bin_of(c->run);
     if (c->prev)
         c->prev->next = c->next;
     else
-        bin[b] = c->next;
+        r->bin[b] = c->next;
     if (c->next) c->next->prev = c->prev;
-    if (!bin[b]) bin_mask[b / 64] &= ~((uint64_t)1 << (b % 64));
+    count(r, -(size_t)c->run);
+    if (!r->bin[b]) r->mask[b / 64] &= ~((uint64_t)1 << (b % 64));
     c->next = c->prev = NULL;
 }
 
-void hk_runs_put(size_t first, size_t n)
+void hk_runs_put(struct hk_runs *r, size_t first, size_t n)
 {
     for (size_t i = first; i < first + n; i++) {
         struct hk_chunk *c = hk_chunk_at(i);
@@ -54,40 +67,35 @@ void hk_runs_put(size_t first, size_t n)
         c->used = c->taken = 0;
         c->run = 0;
     }
-    if (first > 0) {
-        struct hk_chunk *below = hk_chunk_at(first - 1);
-        if (below->state == HK_CHUNK_FREE) {
-            HK_ASSERT(below->run > 0);
-            size_t len = below->run;
-            unlink_run(hk_chunk_at(first - len));
-            first -= len;
-            n += len;
-        }
+    if (first > 0 && hk_runs_has(r, first - 1)) {
+        size_t len = hk_chunk_at(first - 1)->run;
+        HK_ASSERT(len > 0);
+        unlink_run(r, hk_chunk_at(first - len));
+        first -= len;
+        n += len;
     }
-    if (first + n < hk_map_chunks()) {
+    if (first + n < hk_map_chunks() && hk_runs_has(r, first + n)) {
         struct hk_chunk *above = hk_chunk_at(first + n);
-        if (above->state == HK_CHUNK_FREE) {
-            unlink_run(above);
-            n += above->run;
-        }
+        unlink_run(r, above);
+        n += above->run;
     }
-    link_run(first, n);
+    link_run(r, first, n);
 }
 
 /* Cut [at, at + n) out of the free run c; the rest goes back to the bins. */
-static void carve(struct hk_chunk *c, size_t at, size_t n)
+static void carve(struct hk_runs *r, struct hk_chunk *c, size_t at, size_t n)
 {
     size_t first = c->index, len = c->run;
-    unlink_run(c);
+    unlink_run(r, c);
     for (size_t i = at; i < at + n; i++) hk_chunk_at(i)->state = HK_CHUNK_USED;
-    if (at > first) link_run(first, at - first);
-    if (at + n < first + len) link_run(at + n, first + len - at - n);
+    if (at > first) link_run(r, first, at - first);
+    if (at + n < first + len) link_run(r, at + n, first + len - at - n);
 }
 
-static unsigned next_bin(unsigned from)
+static unsigned next_bin(const struct hk_runs *r, unsigned from)
 {
-    for (unsigned w = from / 64; w < sizeof bin_mask / sizeof *bin_mask; w++) {
-        uint64_t m = bin_mask[w];
+    for (unsigned w = from / 64; w < sizeof r->mask / sizeof *r->mask; w++) {
+        uint64_t m = r->mask[w];
         if (w == from / 64) m &= ~(uint64_t)0 << (from % 64);
         if (m) return w * 64 + (unsigned)__builtin_ctzll(m);
     }
@@ -102,11 +110,12 @@ static size_t padding(const struct hk_chunk *c, size_t align)
 }
 
 /* The shortest of bin b's runs that n chunks fit into; warm: whose first chunk is resident. */
-static struct hk_chunk *best_of(unsigned b, size_t n, size_t align, bool warm)
+static struct hk_chunk *best_of(const struct hk_runs *r, unsigned b, size_t n, size_t align,
+                                bool warm)
 {
     struct hk_chunk *best = NULL;
     int look = b == BINS - 1 ? INT32_MAX : LOOK;
-    for (struct hk_chunk *c = bin[b]; c && look > 0; c = c->next, look--) {
+    for (struct hk_chunk *c = r->bin[b]; c && look > 0; c = c->next, look--) {
         size_t pad = padding(c, align);
         if (c->run < n + pad || (warm && !hk_chunk_at(c->index + pad)->dirty)) continue;
         if (!best || c->run < best->run || (c->run == best->run && c->index < best->index))
@@ -117,44 +126,49 @@ static struct hk_chunk *best_of(unsigned b, size_t n, size_t align, bool warm)
 
 /* Resident memory first, wherever it is: else the resident set grows while free memory lies about.
  */
-size_t hk_runs_take(size_t n, size_t align)
+size_t hk_runs_take(struct hk_runs *r, size_t n, size_t align)
 {
     for (int warm = 1; warm >= 0; warm--) {
-        for (unsigned b = next_bin(bin_of(n)); b < BINS; b = next_bin(b + 1)) {
-            struct hk_chunk *c = best_of(b, n, align, warm);
+        for (unsigned b = next_bin(r, bin_of(n)); b < BINS; b = next_bin(r, b + 1)) {
+            struct hk_chunk *c = best_of(r, b, n, align, warm);
             if (!c) continue;
             size_t at = c->index + padding(c, align);
-            carve(c, at, n);
+            carve(r, c, at, n);
             return at;
         }
     }
     return SIZE_MAX;
 }
 
-size_t hk_runs_head(size_t i, size_t *len)
+size_t hk_runs_take_any(struct hk_runs *r, size_t *n)
 {
-    size_t first = i;
-    while (first > 0 && hk_chunk_at(first - 1)->state == HK_CHUNK_FREE) first--;
-    *len = hk_chunk_at(first)->run;
-    return first;
+    struct hk_chunk *c = NULL;
+    for (unsigned b = next_bin(r, 0); b < BINS; b = next_bin(r, b + 1)) c = r->bin[b];
+    if (!c) return SIZE_MAX;
+    *n = c->run;
+    carve(r, c, c->index, c->run);
+    return c->index;
 }
 
-bool hk_runs_take_at(size_t first, size_t n)
+bool hk_runs_take_at(struct hk_runs *r, size_t first, size_t n)
 {
-    size_t len, head = hk_runs_head(first, &len);
-    if (first + n > head + len) return false;
-    carve(hk_chunk_at(head), first, n);
+    size_t head = first;
+    while (head > 0 && hk_runs_has(r, head - 1)) head--;
+    struct hk_chunk *c = hk_chunk_at(head);
+    if (first + n > head + c->run) return false;
+    carve(r, c, first, n);
     return true;
 }
 
-size_t hk_runs_tail(void)
+size_t hk_runs_tail(const struct hk_runs *r)
 {
     size_t n = hk_map_chunks();
-    return n && hk_chunk_at(n - 1)->state == HK_CHUNK_FREE ? hk_chunk_at(n - 1)->run : 0;
+    return n && hk_runs_has(r, n - 1) ? hk_chunk_at(n - 1)->run : 0;
 }
 
-void hk_runs_forget(void)
+void hk_runs_forget(struct hk_runs *r)
 {
-    for (unsigned b = 0; b < BINS; b++) bin[b] = NULL;
-    for (unsigned w = 0; w < sizeof bin_mask / sizeof *bin_mask; w++) bin_mask[w] = 0;
+    for (unsigned b = 0; b < BINS; b++) r->bin[b] = NULL;
+    for (unsigned w = 0; w < sizeof r->mask / sizeof *r->mask; w++) r->mask[w] = 0;
+    atomic_store_explicit(&r->count, 0, memory_order_relaxed);
 }

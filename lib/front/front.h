@@ -45,8 +45,32 @@ void hk_heap_park(struct hk_thread *t);
 void hk_thread_born(struct hk_thread *t);
 /* Called at each attempt to get one: the first malloc reads the files of settings; the same. */
 void hk_settings_late(void);
+/*
+ * The thread, which has a heap, was seen on another node time and again: true, and the heap is
+ * parked, so that it gets one of that node. Only where hk_shards_apart.
+ */
+bool hk_heap_strayed(struct hk_thread *t);
+/* A heap, whole and known to all, held by the caller if ATTACHED; how many there are. */
+struct hk_heap *hk_heap_new(uint32_t state, uint32_t node);
+uint32_t hk_heap_births(void);
+/* What the last thread of `from`, seized, left in its bin of class c goes back to the slab. */
+void hk_heap_give_up(struct hk_heap *from, unsigned c);
+
+/* Put h on a list of parked heaps; take one off, or make one, held by the caller; NULL: no memory.
+ */
+void hk_park_list(struct hk_heap *h);
+struct hk_heap *hk_park_adopt(void);
 /* A slab with room of class c out of a parked heap, moved to h. */
 bool hk_heap_steal(struct hk_heap *h, unsigned c);
+/* As hk_slab_claim, but that a slab of another node becomes one of a heap of that node. */
+bool hk_heap_claim(struct hk_heap *h, struct hk_unit *u);
+void hk_park_fork_prepare(void);
+/* Whether the calling thread is inside a list, in a signal handler. */
+bool hk_park_mine(void);
+/* In the child: true: lists are empty now; false: they are as they were, hk_park_mine. */
+bool hk_park_fork_child(void);
+/* Then each parked heap is listed anew. */
+void hk_park_relist(struct hk_heap *h);
 /* First heap of all; follow next_all. */
 struct hk_heap *hk_heap_first(void);
 HK_INLINE struct hk_large_counts *hk_heap_counts(struct hk_heap *h)

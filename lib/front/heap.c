@@ -2,13 +2,13 @@
 /*
  * What: birth, attachment, parking and sharing of heaps.
  * Why: a thread's end must cost nothing that grows with its memory, and nothing may be stranded.
- * Owns: the list of all heaps, the list of parked ones, the guest heap.
+ * Owns: the list of all heaps, the guest heap. Lists of parked ones: front/park.c.
  * Ordering: O1 who parks stores PARKED and then looks into the inbox; who sends pushes into the
  *   inbox and then looks at the state; all four are seq_cst, so at least one of the two sees the
  *   other, and the message is drained. O2 PARKED → BUSY and PARKED → ATTACHED are compare-exchanges
  *   with acquire, the way back is a store with release: whoever holds the heap sees all that the
  *   previous holder did.
- * Locks: heaps_lock (lists), guest_lock (the guest heap).
+ * Locks: heaps_lock (birth of the guest heap), guest_lock (its use).
  */
 #include <string.h>
 
@@ -30,9 +30,7 @@ static struct hk_lock heaps_lock = HK_LOCK_INIT(HK_RANK_HEAPS);
 static struct hk_lock guest_lock = HK_LOCK_INIT(HK_RANK_GUEST);
 static _Atomic bool nobody_owns;      /* threads get no heaps: they are guests */
 static _Atomic(struct hk_heap *) all; /* newest first; next_all is constant */
-static struct hk_heap *parked;        /* under heaps_lock; some may be BUSY */
-static _Atomic uint32_t parked_count;
-static uint32_t births;
+static _Atomic uint32_t births;
 static _Atomic(struct hk_heap *) guest; /* serves threads at their end, under guest_lock */
 static struct hk_thread *guest_thread;  /* its bins; set before guest is */
 
@@ -62,16 +60,25 @@ static void *meta_or_unit(size_t bytes)
     return p && !clean ? memset(p, 0, bytes) : p;
 }
 
-/* Under heaps_lock. */
-static struct hk_heap *heap_new(uint32_t state)
+uint32_t hk_heap_births(void)
+{
+    return atomic_load_explicit(&births, memory_order_relaxed);
+}
+
+struct hk_heap *hk_heap_new(uint32_t state, uint32_t node)
 {
     if (!hk_map_init()) return NULL;
     struct hk_heap *h = meta_or_unit(sizeof *h);
     if (!h) return NULL;
-    h->seq = births++;
+    h->seq = atomic_fetch_add_explicit(&births, 1, memory_order_relaxed);
+    h->node = node;
     atomic_store_explicit(&h->state, state, memory_order_relaxed);
+    if (state == HK_HEAP_ATTACHED)
+        atomic_store_explicit(&h->holder, hk_lock_me(), memory_order_relaxed);
     h->next_all = atomic_load_explicit(&all, memory_order_relaxed);
-    atomic_store_explicit(&all, h, memory_order_release);
+    while (!atomic_compare_exchange_weak_explicit(&all, &h->next_all, h, memory_order_release,
+                                                  memory_order_relaxed))
+        ;
     return h;
 }
 
@@ -97,23 +104,6 @@ void hk_heap_let_go(struct hk_heap *h)
     }
 }
 
-/* A parked heap, attached now; NULL if all are in use for a moment. Under heaps_lock. */
-static struct hk_heap *adopt(void)
-{
-    for (struct hk_heap **link = &parked; *link; link = &(*link)->next_parked) {
-        struct hk_heap *h = *link;
-        uint32_t want = HK_HEAP_PARKED;
-        if (!atomic_compare_exchange_strong_explicit(&h->state, &want, HK_HEAP_ATTACHED,
-                                                     memory_order_acquire, memory_order_relaxed))
-            continue;
-        *link = h->next_parked;
-        h->listed = 0;
-        atomic_fetch_sub_explicit(&parked_count, 1, memory_order_relaxed);
-        return h;
-    }
-    return NULL;
-}
-
 static void take_kept(struct hk_heap *h, struct hk_thread *t)
 {
     if (!h->keeps) return;
@@ -135,11 +125,7 @@ bool hk_heap_attach(struct hk_thread *t)
 {
     hk_settings_late();
     if (t->ended || atomic_load_explicit(&nobody_owns, memory_order_relaxed)) return false;
-    hk_lock_acquire(&heaps_lock);
-    struct hk_heap *h = adopt();
-    if (!h) h = heap_new(HK_HEAP_ATTACHED);
-    if (h) atomic_store_explicit(&h->holder, hk_lock_me(), memory_order_relaxed);
-    hk_lock_release(&heaps_lock);
+    struct hk_heap *h = hk_park_adopt();
     if (!h) return false;
     /* The last thread's habits are not this one's. */
     memset(h->short_refills, 0, sizeof h->short_refills);
@@ -229,44 +215,31 @@ void hk_heap_park(struct hk_thread *t)
     h->noted = 1;
     t->id = t->long_id = HK_ID_NONE;
     t->heap = NULL;
-    hk_lock_acquire(&heaps_lock);
-    h->next_parked = parked;
-    parked = h;
-    h->listed = 1;
-    atomic_fetch_add_explicit(&parked_count, 1, memory_order_relaxed);
-    hk_lock_release(&heaps_lock);
+    hk_park_list(h);
     hk_heap_let_go(h);
     if (left) hk_policy_note_parked(left);
 }
 
-/* Some parked heaps; they stay what they are, though maybe not parked. */
-static unsigned some_parked(struct hk_heap **some)
+bool hk_heap_strayed(struct hk_thread *t)
 {
-    unsigned n = 0;
-    if (!atomic_load_explicit(&parked_count, memory_order_relaxed) || !hk_lock_try(&heaps_lock))
-        return 0;
-    for (struct hk_heap *h = parked; h && n < HK_STEAL_LOOK; h = h->next_parked) some[n++] = h;
-    hk_lock_release(&heaps_lock);
-    return n;
+    struct hk_heap *h = t->heap;
+    const struct hk_shard *here = hk_shard_here();
+    if (HK_LIKELY(!here || here->node == h->node)) {
+        h->strays = 0;
+        return false;
+    }
+    if (++h->strays < HK_STRAYS) return false;
+    h->strays = 0;
+    hk_heap_park(t);
+    t->ended = 0; /* it goes on, with a heap of the node where it is now */
+    return true;
 }
 
-bool hk_heap_steal(struct hk_heap *h, unsigned c)
+void hk_heap_give_up(struct hk_heap *from, unsigned c)
 {
-    struct hk_heap *some[HK_STEAL_LOOK];
-    bool got = false;
-    for (unsigned i = 0, n = some_parked(some); i < n && !got; i++) {
-        struct hk_heap *from = some[i];
-        if (!hk_heap_seize(from)) continue;
-        atomic_store_explicit(&from->busy, 1, memory_order_relaxed);
-        if (from->kept[c]) {
-            flush_bin(from, &from->kept[c], c);
-            hk_remote_flush(from);
-        }
-        got = hk_slab_move(h, from, c);
-        atomic_store_explicit(&from->busy, 0, memory_order_release);
-        hk_heap_let_go(from);
-    }
-    return got;
+    if (!from->kept[c]) return;
+    flush_bin(from, &from->kept[c], c);
+    hk_remote_flush(from);
 }
 
 static struct hk_heap *guest_heap(void)
@@ -277,7 +250,7 @@ static struct hk_heap *guest_heap(void)
     h = atomic_load_explicit(&guest, memory_order_relaxed);
     if (!h && hk_map_init()) {
         if (!guest_thread) guest_thread = meta_or_unit(sizeof *guest_thread);
-        if (guest_thread) h = heap_new(HK_HEAP_PARKED);
+        if (guest_thread) h = hk_heap_new(HK_HEAP_PARKED, 0);
         atomic_store_explicit(&guest, h, memory_order_release);
     }
     hk_lock_release(&heaps_lock);
@@ -359,6 +332,7 @@ void hk_front_fork_prepare(void)
 {
     hk_fork_begin();
     /* Give those inside a slow path a moment to leave it: what is torn is lost to the child. */
+    hk_park_fork_prepare();
     hk_lock_settle(&heaps_lock, 5000000);
     hk_lock_settle(&guest_lock, 5000000);
     hk_map_fork_prepare();
@@ -379,7 +353,7 @@ static bool ours(const struct hk_heap *h)
     uintptr_t holder = atomic_load_explicit(&h->holder, memory_order_relaxed);
     bool attached = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_ATTACHED;
     return holder == hk_lock_me() || (h == guest && hk_lock_mine(&guest_lock)) ||
-           (holder == 0 && attached && hk_lock_mine(&heaps_lock));
+           (holder == 0 && attached && hk_park_mine());
 }
 
 /* A heap whose thread is not in the child: parked as it is, or lost if it was being changed. */
@@ -408,12 +382,11 @@ void hk_front_fork_child(void)
     hk_lock_reset(&heaps_lock);
     bool guest_torn = hk_lock_reset(&guest_lock);
     /*
-     * The parked list may be torn: make it anew from the list of all, which only grows. Unless this
-     * very thread was at it: then it is whole, and goes on being changed when the handler returns.
+     * Parked lists lack the heaps of threads that are gone: made anew, from the list of all, which
+     * only grows. Unless this very thread was at one: that goes on being changed when the handler
+     * returns.
      */
-    bool keep = hk_lock_mine(&heaps_lock);
-    uint32_t n = 0;
-    if (!keep) parked = NULL;
+    bool keep = !hk_park_fork_child();
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
         if (atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST) continue;
         bool mine = ours(h);
@@ -423,13 +396,9 @@ void hk_front_fork_child(void)
             guest = NULL;
             guest_thread = NULL;
         }
-        if (keep || lost || h == guest || (mine && !h->listed)) continue;
-        h->next_parked = parked;
-        h->listed = 1;
-        parked = h;
-        n++;
+        if (keep || lost || h == guest || h->home || (mine && !h->listed)) continue;
+        hk_park_relist(h);
     }
-    if (!keep) atomic_store_explicit(&parked_count, n, memory_order_relaxed);
     hk_runs_fork_child();
     hk_decay_fork_child();
     hk_learn_fork_child();
@@ -438,13 +407,11 @@ void hk_front_fork_child(void)
 
 void hk_front_check(void)
 {
-    hk_lock_acquire(&heaps_lock);
     if (hk_thread.heap) hk_slab_check(hk_thread.heap);
-    for (struct hk_heap *h = parked; h; h = h->next_parked) {
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
         if (!hk_heap_seize(h)) continue;
         hk_slab_check(h);
         hk_heap_let_go(h);
     }
-    hk_lock_release(&heaps_lock);
     hk_pool_check();
 }

@@ -61,7 +61,7 @@ static HK_NOINLINE void *slab_alloc(unsigned c)
     struct hk_thread *t = &hk_thread;
     void *p = hk_bin_pop(t, c);
     if (p) return p;
-    if (HK_UNLIKELY(!t->heap)) {
+    if (HK_UNLIKELY(!t->heap) || (HK_UNLIKELY(hk_shards_apart()) && hk_heap_strayed(t))) {
         if (!hk_heap_attach(t)) return guest_alloc(c);
         p = hk_bin_pop(t, c); /* the C library may have allocated to note the thread's end */
         if (p) return p;
@@ -146,6 +146,7 @@ static void *large_alloc(size_t n, size_t align, bool zero, const void *site)
     if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
     hk_fork_courtesy();
     struct hk_heap *h = hk_thread.heap;
+    if (HK_UNLIKELY(hk_shards_apart()) && h && hk_heap_strayed(&hk_thread)) h = NULL;
     if (HK_UNLIKELY(!h) && hk_heap_attach(&hk_thread)) h = hk_thread.heap;
     struct hk_snapshot s = hk_policy_now();
     if (HK_UNLIKELY(s.learn | s.dyn | s.sites)) return learned_alloc(h, n, align, zero, site);

@@ -60,7 +60,7 @@ static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
     }
     /* Not before: the heap that we got may have lost the slab to another one meanwhile. */
     uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
-    if (owner == HK_OWNER_LOOSE && hk_slab_claim(t->heap, u)) {
+    if (owner == HK_OWNER_LOOSE && hk_heap_claim(t->heap, u)) {
         owner = hk_heap_id(t->heap);
         if (hk_remote_waiting(t->heap)) hk_remote_drain(t->heap, HK_DRAIN_BLOCKS);
     }

@@ -56,7 +56,7 @@ static struct hk_heap *place(struct hk_heap *h, struct hk_unit *u, void *head, v
 {
     for (;;) {
         uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
-        if (hk_owner_heap(owner) == h || (owner == HK_OWNER_LOOSE && hk_slab_claim(h, u))) {
+        if (hk_owner_heap(owner) == h || (owner == HK_OWNER_LOOSE && hk_heap_claim(h, u))) {
             hk_slab_splice(h, u, head, tail, count);
             return NULL;
         }

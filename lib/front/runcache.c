@@ -81,10 +81,17 @@ static HK_NOINLINE bool become_holder(struct hk_heap *h)
     return true;
 }
 
+/* Another node's memory is to serve its own threads. */
+static HK_NOINLINE bool far(const struct hk_heap *h, const struct hk_unit *u)
+{
+    return hk_shard_of(hk_unit_addr(u))->node != h->node;
+}
+
 bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)
 {
     uint32_t units = u->run_units;
     if (units >= HK_CHUNK_UNITS || (HK_UNLIKELY(!h->may_hold) && !become_holder(h))) return false;
+    if (HK_UNLIKELY(hk_shards_apart()) && far(h, u)) return false;
     uint32_t cap = hk_policy_run_cap(hk_pool_used_units(),
                                      atomic_load_explicit(&holders, memory_order_relaxed));
     if (units > cap) return false;

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "core/numa.h"
 #include "core/pool.h"
 #include "os/sys.h"
 #include "policy/policy.h"
@@ -135,6 +136,7 @@ void *hk_mapped_copy(const void *p, size_t have, size_t n)
         unreserve(bytes);
         return NULL;
     }
+    hk_numa_place_here(q, bytes);
     insert(memcpy(q, p, have), bytes, 0);
     return q;
 }

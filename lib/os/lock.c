@@ -27,16 +27,29 @@ static void cpu_relax(void)
 #endif
 }
 
-void hk_lock_slow(struct hk_lock *l)
+static bool spin(struct hk_lock *l, int rounds)
 {
-    for (int i = 0; i < SPIN_ROUNDS; i++) {
+    for (int i = 0; i < rounds; i++) {
         uint32_t zero = 0;
         if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 &&
             atomic_compare_exchange_weak_explicit(&l->word, &zero, 1, memory_order_acquire,
                                                   memory_order_relaxed))
-            return;
+            return true;
         cpu_relax();
     }
+    return false;
+}
+
+bool hk_lock_spin(struct hk_lock *l, int rounds)
+{
+    bool got = spin(l, rounds);
+    if (got) hk_lock_taken(l);
+    return got;
+}
+
+void hk_lock_slow(struct hk_lock *l)
+{
+    if (spin(l, SPIN_ROUNDS)) return;
     while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
         hk_sys_wait(&l->word, 2, 0);
 }

@@ -26,8 +26,11 @@ enum hk_rank {
     HK_RANK_BOOT = 1,
     HK_RANK_HEAPS,
     HK_RANK_GUEST,
+    HK_RANK_GATHER,
     HK_RANK_GROW,
+    HK_RANK_SHARDS,
     HK_RANK_POOL,
+    HK_RANK_HUGE,
     HK_RANK_META
 };
 
@@ -100,6 +103,15 @@ HK_INLINE bool hk_lock_try(struct hk_lock *l)
     return got;
 }
 
+/* The same, waiting for so many looks at it, about 10 ns each. */
+bool hk_lock_spin(struct hk_lock *l, int rounds);
+
+/* Whether somebody holds it; a seq_cst look. */
+HK_INLINE bool hk_lock_held(struct hk_lock *l)
+{
+    return atomic_load_explicit(&l->word, memory_order_seq_cst) != 0;
+}
+
 HK_INLINE void hk_lock_acquire(struct hk_lock *l)
 {
     uint32_t zero = 0;
@@ -113,7 +125,8 @@ HK_INLINE void hk_lock_release(struct hk_lock *l)
 {
     hk_rank_pop(l);
     atomic_store_explicit(&l->holder, 0, memory_order_relaxed);
-    if (HK_UNLIKELY(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
+    /* seq_cst for those who look at something after it (core/shard.h). */
+    if (HK_UNLIKELY(atomic_exchange_explicit(&l->word, 0, memory_order_seq_cst) == 2))
         hk_unlock_slow(l);
 }
 

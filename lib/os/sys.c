@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <linux/futex.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -23,8 +24,9 @@
 #include "base/attr.h"
 
 _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
-const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap",  "munmap",      "madvise",  "mremap",
-                                               "futex", "sched_yield", "getrusage"};
+const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap",      "munmap", "madvise",
+                                               "mremap",    "futex",  "sched_yield",
+                                               "getrusage", "mbind",  "get_mempolicy"};
 
 static void count(enum hk_sys_call call)
 {
@@ -139,6 +141,40 @@ bool hk_sys_nohuge(void *p, size_t bytes)
 bool hk_sys_huge(void *p, size_t bytes)
 {
     return advise(p, bytes, MADV_HUGEPAGE);
+}
+
+#define NODES 1024u /* more than kernels know */
+struct nodes {
+    unsigned long bits[NODES / (8 * sizeof(unsigned long))];
+};
+
+static bool policy(void *p, size_t bytes, int how, const struct nodes *n)
+{
+    int saved = errno;
+    count(HK_SYS_MBIND);
+    bool done = syscall(SYS_mbind, p, bytes, how, n->bits, NODES + 1, 0) == 0;
+    errno = saved;
+    return done;
+}
+
+bool hk_sys_prefer_node(void *p, size_t bytes, uint32_t node)
+{
+    const unsigned each = 8 * sizeof(unsigned long);
+    struct nodes n = {{0}};
+    if (node >= NODES) return false;
+    n.bits[node / each] = 1ul << (node % each);
+    return policy(p, bytes, MPOL_PREFERRED, &n);
+}
+
+bool hk_sys_interleave(void *p, size_t bytes)
+{
+    struct nodes n = {{0}};
+    int saved = errno;
+    count(HK_SYS_GET_MEMPOLICY);
+    bool known =
+        syscall(SYS_get_mempolicy, NULL, n.bits, NODES + 1, NULL, MPOL_F_MEMS_ALLOWED) == 0;
+    errno = saved;
+    return known && policy(p, bytes, MPOL_INTERLEAVE, &n);
 }
 
 size_t hk_sys_thread_faults(void)

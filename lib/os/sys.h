@@ -3,7 +3,7 @@
  * What: the platform contract: every system call of the library is made here and counted here.
  * Why: one published list (mmap munmap madvise mremap getrusage futex sched_yield write; open, read
  *   and close for files: settings, the group's limit, the maps for call sites, what
- *   the user asked to be written), one place
+ *   the user asked to be written; mbind and get_mempolicy if he asked for nodes), one place
  * to inject faults, and errno kept: no function here changes it. Threads: all.
  */
 #ifndef HK_OS_SYS_H
@@ -24,6 +24,8 @@ enum hk_sys_call {
     HK_SYS_FUTEX,
     HK_SYS_YIELD,
     HK_SYS_GETRUSAGE,
+    HK_SYS_MBIND,
+    HK_SYS_GET_MEMPOLICY,
     HK_SYS_CALLS
 };
 extern _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
@@ -56,6 +58,12 @@ extern _Atomic uint64_t hk_sys_purge_ns, hk_sys_purges_timed, hk_sys_purge_bytes
 /* Advise for and against huge pages; refusal is of no consequence. */
 bool hk_sys_huge(void *p, size_t bytes);
 bool hk_sys_nohuge(void *p, size_t bytes);
+/*
+ * Pages of the range come from that node, or when it is full from another · from all nodes that the
+ * process may use, in turns. False if refused.
+ */
+bool hk_sys_prefer_node(void *p, size_t bytes, uint32_t node);
+bool hk_sys_interleave(void *p, size_t bytes);
 /* Page faults that the calling thread had, without input or output. */
 size_t hk_sys_thread_faults(void);
 /* Monotonic milliseconds from the vDSO, coarse (about 4 ms). */

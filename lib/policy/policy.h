@@ -46,6 +46,7 @@
 #define HK_PURGE_SLAB_BLOCKS 256u
 /* Parked heaps asked for a slab before a fresh one is taken. */
 #define HK_STEAL_LOOK 4
+#define HK_STRAYS     4u /* slow paths of a thread on another node, before it counts as one of that */
 
 /* Frees after which a full slab is worth refilling from. */
 HK_INLINE uint32_t hk_policy_wake(unsigned blocks)

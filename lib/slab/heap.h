@@ -59,7 +59,11 @@ struct hk_heap {
     void *kept[HK_ALL_CLASSES]; /* parked: the bins of its last thread, for the next one */
     uint64_t kept_zero[2];
     uint8_t keeps;  /* kept is not empty */
-    uint8_t listed; /* on the list of parked heaps; under its lock */
+    uint8_t listed; /* on the list of parked heaps of `shard`; under its lock */
+    uint8_t home;   /* of a node: no thread ever has it */
+    uint8_t strays; /* slow paths in a row that found its thread on another node */
+    uint16_t shard; /* where its thread was born, or ended */
+    uint32_t node;  /* where its memory comes from; of interest where there are several */
     /* Looks for what can go back, see front/tick.c. */
     uint8_t warm;                    /* a thread took it since the last look at parked heaps */
     uint8_t noted;                   /* what its thread left was noted since then */

@@ -252,9 +252,10 @@ static void soiled(void)
     c->purged = 0xff00; /* these the kernel got back some time ago */
     hk_pool_watch(true);
     taken_again();
-    hk_lock_acquire(&hk_pool_lock);
-    hk_units_soil(c, (uint32_t)hk_sys_now_ms());
-    hk_lock_release(&hk_pool_lock);
+    struct hk_shard *s = hk_shard_of(p);
+    hk_shard_enter(s);
+    hk_units_soil(s, c, (uint32_t)hk_sys_now_ms());
+    hk_shard_leave(s);
     uint64_t at_touch = taken_again();
     void *q[HK_CHUNK_UNITS - 1];
     for (unsigned i = 0; i < HK_CHUNK_UNITS - 1; i++) q[i] = hk_pool_alloc(1, 1, &clean);
