@@ -100,7 +100,7 @@ static void evict(struct hk_heap *h, struct hk_ring *r)
 
 static HK_NOINLINE void start_ring(struct hk_heap *h, struct hk_ring *r, struct hk_unit *u, void *p)
 {
-    uint32_t room = HK_REMOTE_BATCH_BYTES / (uint32_t)hk_class_bytes(u->cls);
+    uint32_t room = HK_RING_BYTES / (uint32_t)hk_class_bytes(u->cls);
     if (r->slab) evict(h, r);
     *r = (struct hk_ring){u, p, p, 1, room};
     if (room <= 1) evict(h, r);

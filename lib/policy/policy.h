@@ -13,6 +13,8 @@
 
 /* Remote frees for one owner leave as a batch of this many bytes: the best of 8 … 128 KiB. */
 #define HK_REMOTE_BATCH_BYTES ((uint32_t)(32 * HK_KIB))
+/* Of them, what is gathered of one slab before it leaves: more was slower and held more. */
+#define HK_RING_BYTES ((uint32_t)(8 * HK_KIB))
 /* Remote blocks taken in at a visit, so that one malloc never pays for a million frees. */
 #define HK_DRAIN_BLOCKS 2048u
 /*

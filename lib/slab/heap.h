@@ -29,7 +29,7 @@ enum hk_heap_state { HK_HEAP_PARKED, HK_HEAP_BUSY, HK_HEAP_ATTACHED, HK_HEAP_LOS
 
 #define HK_RUN_SLOTS 32u
 #define HK_OUTBOXES  16u
-#define HK_RINGS     16u
+#define HK_RINGS     32u
 
 /* Freed blocks of one foreign slab, gathered. */
 struct hk_ring {
