@@ -99,11 +99,22 @@ static size_t ahead(const struct hk_shard *s, size_t end)
     return end;
 }
 
+/* Entered; a free chunk may go from one to another meanwhile. NULL: it is nobody's. */
+static struct hk_shard *enter_shard_of(const struct hk_chunk *c)
+{
+    struct hk_shard *s;
+    while ((s = hk_shard_by_id(hk_chunk_shard(c)))) {
+        hk_shard_enter(s);
+        if (hk_chunk_shard(c) == s->id) break;
+        hk_shard_leave(s);
+    }
+    return s;
+}
+
 /* Chunks of one shard, or nobody's yet. */
 static bool mark_entered(size_t first, size_t end, enum hk_huge want)
 {
-    struct hk_shard *s = hk_shard_of(hk_chunk_addr(first));
-    if (s) hk_shard_enter(s);
+    struct hk_shard *s = enter_shard_of(hk_chunk_at(first));
     bool news = mark_all(first, end, want);
     if (s) hk_shard_leave(s);
     return news;
@@ -158,12 +169,10 @@ void hk_huge_undo(struct hk_chunk *c)
 {
     if (hk_sys_nohuge(hk_chunk_addr(c->index), HK_CHUNK_BYTES)) return;
     uint32_t now = (uint32_t)hk_sys_now_ms();
-    struct hk_shard *s = hk_shard_of(hk_chunk_addr(c->index));
-    if (!s) return; /* free by now, and on its way to another one */
-    hk_shard_enter(s);
+    struct hk_shard *s = enter_shard_of(c);
     mark(c->index, HK_HUGE_SHARED); /* refused */
-    if (c->state == HK_CHUNK_USED && hk_chunk_shard(c) == s->id) hk_units_soil(s, c, now);
-    hk_shard_leave(s);
+    if (s && c->state == HK_CHUNK_USED) hk_units_soil(s, c, now);
+    if (s) hk_shard_leave(s);
 }
 
 bool hk_huge_is(const void *p)
@@ -196,6 +205,7 @@ void hk_huge_fork_child(void)
         bool is = hk_chunk_at(i)->huge, below = i > 0 && hk_chunk_at(i - 1)->huge;
         all += is;
         sides += is != below;
+        sides += is && i + 1 == hk_map_chunks();
     }
     atomic_store_explicit(&marked, all, memory_order_relaxed);
     atomic_store_explicit(&borders, sides, memory_order_relaxed);

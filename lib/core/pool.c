@@ -22,8 +22,10 @@ static _Atomic size_t limit_units = SIZE_MAX;
 static bool beyond_limit(size_t more, size_t dirty)
 {
     size_t limit = atomic_load_explicit(&limit_units, memory_order_relaxed);
-    size_t outside = atomic_load_explicit(&outside_bytes, memory_order_relaxed);
     if (HK_LIKELY(limit == SIZE_MAX)) return false;
+    /* What this shard told and what others tell: of two that are at it one sees the other's. */
+    atomic_thread_fence(memory_order_seq_cst);
+    size_t outside = atomic_load_explicit(&outside_bytes, memory_order_relaxed);
     return more > limit || hk_pool_used_units() + hk_bytes_to_units(outside) + dirty > limit - more;
 }
 
@@ -84,6 +86,13 @@ struct request {
     bool refused; /* it is not for want of free units that nothing was got */
 };
 
+/* As it was before it was taken. */
+static void put_again(struct hk_shard *s, char *p, size_t units, bool clean)
+{
+    if (clean) hk_units_purged(p, units, true);
+    hk_units_put(s, p, units, hk_chunk_at(hk_chunk_index(p))->freed_ms, NULL);
+}
+
 /* s is entered. */
 static void *take_within(struct hk_shard *s, struct request *r)
 {
@@ -93,9 +102,7 @@ static void *take_within(struct hk_shard *s, struct request *r)
     if (!p) return NULL;
     hk_shard_tell(s);
     if (!beyond_limit(0, hk_pool_dirty_units())) return p;
-    if (r->clean) hk_units_purged(p, r->units, true);
-    /* A purge first. */
-    hk_units_put(s, p, r->units, hk_chunk_at(hk_chunk_index(p))->freed_ms, NULL);
+    put_again(s, p, r->units, r->clean); /* a purge first */
     r->refused = true;
     return NULL;
 }
@@ -143,7 +150,7 @@ static HK_COLD void *take_anywhere(struct hk_shard *s, struct request *r)
 {
     void *p = NULL;
     for (unsigned id = 1; id <= hk_shard_count() && !p; id++) p = take_from(hk_shard_by_id(id), r);
-    if (p || !hk_shards_several()) return p;
+    if (p || r->refused || hk_shards_free_chunks() < r->chunks) return p;
     hk_lock_acquire(&hk_shard_gathering);
     hk_shard_gather(s);
     p = take_from(s, r);
@@ -216,27 +223,44 @@ void hk_pool_free_idle(void *p, size_t units, uint32_t idle_ms)
     hk_shard_free(hk_shard_of(p), p, units, stamp, HK_BAND_SLAB | HK_FREE_IDLE);
 }
 
-static bool extend(struct hk_shard *s, char *end, size_t more, bool *clean, size_t *missing)
+/* Units from `end` on, which are free: the start of those in the last chunk, *part: how many. */
+static char *take_behind(struct hk_shard *s, char *end, size_t more, bool *clean, unsigned *part)
 {
-    size_t i = hk_chunk_index(end);
-    unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
     char *last = end;
-    unsigned part = 0;
-    uint32_t now = clock_if_needed();
-    hk_shard_enter(s);
-    bool fits =
-        !beyond_limit(more, hk_pool_dirty_units()) && hk_units_follow(s, i, at, more, missing);
     *clean = true;
-    for (; fits && more; i++, at = 0) {
+    while (more) {
+        size_t i = hk_chunk_index(end);
+        unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS;
         unsigned k = more < HK_CHUNK_UNITS - at ? (unsigned)more : HK_CHUNK_UNITS - at;
         struct hk_chunk *c = hk_chunk_at(i);
         if (c->state == HK_CHUNK_FREE) hk_runs_take_at(&s->runs, i, 1);
         *clean &= hk_units_take_at(s, c, at, k);
         more -= k;
-        last = hk_chunk_addr(i) + at * HK_UNIT_BYTES;
-        part = k;
+        last = end;
+        end += k * HK_UNIT_BYTES;
+        *part = k;
     }
-    struct hk_chunk *advised = part ? hk_huge_taken(s, last, part, now) : NULL;
+    return last;
+}
+
+static bool extend(struct hk_shard *s, char *end, size_t more, bool *clean, size_t *missing)
+{
+    size_t i = hk_chunk_index(end);
+    unsigned at = (unsigned)((uintptr_t)end >> HK_UNIT_SHIFT) % HK_CHUNK_UNITS, part = 0;
+    struct hk_chunk *advised = NULL;
+    uint32_t now = clock_if_needed();
+    hk_shard_enter(s);
+    bool fits =
+        !beyond_limit(more, hk_pool_dirty_units()) && hk_units_follow(s, i, at, more, missing);
+    if (fits) {
+        char *last = take_behind(s, end, more, clean, &part);
+        hk_shard_tell(s);
+        fits = !beyond_limit(0, hk_pool_dirty_units());
+        if (fits)
+            advised = hk_huge_taken(s, last, part, now);
+        else /* another shard was quicker */
+            put_again(s, end, more, *clean);
+    }
     hk_shard_leave(s);
     if (HK_UNLIKELY(advised != NULL)) hk_huge_undo(advised);
     return fits;
@@ -276,6 +300,14 @@ void hk_pool_outside_shrink(size_t bytes)
     atomic_fetch_sub_explicit(&outside_bytes, bytes, memory_order_relaxed);
 }
 
+size_t hk_pool_sum_dirty(void)
+{
+    size_t units = 0;
+    for (unsigned id = 1; id <= hk_shard_count(); id++)
+        units += atomic_load_explicit(&hk_shard_by_id(id)->dirty, memory_order_relaxed);
+    return units;
+}
+
 size_t hk_pool_refaulted_bytes(void)
 {
     size_t units = 0;
@@ -289,7 +321,7 @@ void hk_pool_read_stats(struct hk_pool_stats *out)
     *out = (struct hk_pool_stats){0};
     out->mapped_bytes = hk_map_chunks() << HK_CHUNK_SHIFT;
     out->used_bytes = hk_pool_used_units() << HK_UNIT_SHIFT;
-    out->dirty_free_bytes = hk_pool_dirty_units() << HK_UNIT_SHIFT;
+    out->dirty_free_bytes = hk_pool_sum_dirty() << HK_UNIT_SHIFT;
     out->outside_bytes = atomic_load_explicit(&outside_bytes, memory_order_relaxed);
     for (unsigned id = 1; id <= hk_shard_count(); id++) {
         const struct hk_shard *s = hk_shard_by_id(id);
@@ -312,6 +344,7 @@ void hk_pool_fork_child(void)
     hk_shards_fork_child();
     hk_huge_fork_child();
     hk_purge_fork_child();
+    hk_shards_fork_child_serve();
 }
 
 size_t hk_pool_check(void)

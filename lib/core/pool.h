@@ -79,6 +79,9 @@ HK_INLINE size_t hk_pool_dirty_units(void)
            atomic_load_explicit(&hk_shard_sums.dirty, memory_order_relaxed);
 }
 
+/* The latter to the unit, for those who are in no hurry. */
+size_t hk_pool_sum_dirty(void);
+
 /*
  * Whether pool operations note how long what they take lay free; and what was noted since the last
  * call, by what it was, and how long what is free now has been.

@@ -236,9 +236,12 @@ void hk_purge_fork_child(void)
     if (!by || by == hk_lock_me()) return;
     for (uint32_t k = 0; k < flight.ranges; k++) {
         struct range *r = &flight.range[k];
-        struct hk_shard *s = r->p ? hk_shard_of(r->p) : NULL;
+        /* Half written, or half landed: its shard was held then, and is lost with all its chunks.
+         */
+        if (!r->p || hk_chunk_at(hk_chunk_index(r->p))->state == HK_CHUNK_LOST) continue;
+        struct hk_shard *s = hk_shard_of(r->p);
         /* This thread forked in a handler, and goes on with what the handler interrupted. */
-        if (!s || hk_lock_mine(&s->lock)) continue;
+        if (hk_lock_mine(&s->lock)) continue;
         put_back(s, r, UNTRIED, 0);
         hk_shard_tell(s);
     }

@@ -25,6 +25,7 @@ static size_t dirty_of(const struct hk_shard *s)
 static void tell(struct hk_shard *s, size_t now, size_t *told, _Atomic size_t *first,
                  _Atomic size_t *rest)
 {
+    if (now == *told) return;
     if (s->id == 1)
         atomic_store_explicit(first, now, memory_order_relaxed);
     else
@@ -35,9 +36,9 @@ static void tell(struct hk_shard *s, size_t now, size_t *told, _Atomic size_t *f
 void hk_shard_tell_slack(struct hk_shard *s, uint32_t slack)
 {
     size_t dirty = dirty_of(s);
-    if (s->used - s->used_told + slack > 2 * (size_t)slack)
+    if (s->used - s->used_told + slack > 2 * (size_t)slack || !s->used)
         tell(s, s->used, &s->used_told, &hk_shard_sums.first_used, &hk_shard_sums.used);
-    if (dirty - s->dirty_told + slack > 2 * (size_t)slack)
+    if (dirty - s->dirty_told + slack > 2 * (size_t)slack || !dirty)
         tell(s, dirty, &s->dirty_told, &hk_shard_sums.first_dirty, &hk_shard_sums.dirty);
 }
 
@@ -51,7 +52,8 @@ static void set_slack(void)
         groups |= s->node != first->node || s->group != first->group;
     }
     bool exact = !groups || atomic_load_explicit(&hk_shards.exact, memory_order_relaxed);
-    atomic_store_explicit(&hk_shards.slack, exact ? 0 : HK_TELL_UNITS, memory_order_relaxed);
+    uint32_t each = HK_TELL_UNITS > hk_shard_count() ? HK_TELL_UNITS / hk_shard_count() : 1;
+    atomic_store_explicit(&hk_shards.slack, exact ? 0 : each, memory_order_relaxed);
 }
 
 /* Into the ring of its node. */
@@ -67,23 +69,29 @@ static void link_near(struct hk_shard *s)
     if (at != s) atomic_store_explicit(&at->near, s, memory_order_release);
 }
 
-/* Under `making`; whole before others see it, as a child of fork may be cut off anywhere. */
-static struct hk_shard *make(uint32_t node, uint32_t group)
+static bool one_node(void)
 {
-    unsigned id = hk_shard_count() + 1;
-    struct hk_shard *s = id <= HK_SHARDS_MAX ? hk_meta_alloc(sizeof *s) : NULL;
+    return atomic_load_explicit(&hk_shards.one_node, memory_order_relaxed);
+}
+
+/* Under `making`; whole before others see it, as a child of fork may be cut off anywhere. */
+static struct hk_shard *make(uint32_t node, uint32_t group, bool is_spare)
+{
+    unsigned id = hk_shard_count() + 1, last = is_spare ? HK_SPARE_IDS : HK_SHARDS_MAX;
+    struct hk_shard *s = id <= last ? hk_meta_alloc(sizeof *s) : NULL;
     if (!s) return NULL;
     s->lock = (struct hk_lock)HK_LOCK_INIT(HK_RANK_POOL);
     s->id = s->runs.shard = (uint16_t)id;
     s->node = node;
     s->group = group;
+    s->is_spare = is_spare;
     link_near(s);
     const struct hk_shard *first = hk_shard_by_id(1);
     atomic_store_explicit(&atomic_load_explicit(&hk_shards.table, memory_order_relaxed)->by_id[id],
                           s, memory_order_release);
-    atomic_store_explicit(&hk_shards.count, id, memory_order_release);
-    if (first && first->node != node)
+    if (first && first->node != node && !one_node())
         atomic_store_explicit(&hk_shards.nodes, 2, memory_order_relaxed);
+    atomic_store_explicit(&hk_shards.count, id, memory_order_release);
     set_slack();
     return s;
 }
@@ -109,7 +117,7 @@ static struct hk_shard *find_or_make(uint32_t node, uint32_t group, bool *sure)
         struct hk_shard *s = hk_shard_by_id(id);
         if (s->node == node && s->group == group) return s;
     }
-    struct hk_shard *s = make(node, group);
+    struct hk_shard *s = make(node, group, false);
     if (s) return s;
     *sure = n >= HK_SHARDS_MAX; /* else for want of memory, which may end */
     return any(node, group);
@@ -119,7 +127,7 @@ struct hk_shard *hk_shard_first_seen(void)
 {
     struct hk_cpu_place at = hk_cpu_now();
     bool sure;
-    if (atomic_load_explicit(&hk_shards.one_node, memory_order_relaxed)) at.node = 0;
+    if (one_node()) at.node = 0;
     hk_lock_acquire(&making);
     struct hk_shard_table *t = atomic_load_explicit(&hk_shards.table, memory_order_relaxed);
     if (!t) {
@@ -141,7 +149,7 @@ static struct hk_shard *make_spare(struct hk_shard *s)
     for (struct hk_shard *t; (t = atomic_load_explicit(&last->spare, memory_order_relaxed));
          last = t)
         n++;
-    if (n < HK_SPARES) spare = make(s->node, s->group);
+    if (n < HK_SPARES) spare = make(s->node, s->group, true);
     if (spare) atomic_store_explicit(&last->spare, spare, memory_order_release);
     hk_lock_release(&making);
     return spare && hk_lock_try(&spare->lock) ? spare : NULL;
@@ -218,6 +226,8 @@ void hk_shards_one_node(void)
 {
     hk_lock_acquire(&making);
     atomic_store_explicit(&hk_shards.one_node, true, memory_order_relaxed);
+    atomic_store_explicit(&hk_shards.nodes, 1,
+                          memory_order_relaxed); /* if early threads saw more */
     hk_lock_release(&making);
 }
 
@@ -255,21 +265,33 @@ static void write_off(struct hk_shard *s)
 void hk_shards_fork_child(void)
 {
     size_t used = 0, dirty = 0;
+    bool mine = false; /* what the handler interrupted goes on counting */
     hk_lock_reset(&making);
     hk_lock_reset(&hk_shard_gathering);
     for (unsigned id = 1; id <= hk_shard_count(); id++) {
         struct hk_shard *s = hk_shard_by_id(id);
         if (hk_lock_reset(&s->lock)) write_off(s);
+        mine |= hk_lock_mine(&s->lock);
+    }
+    for (unsigned id = 1; id <= hk_shard_count() && !mine; id++) {
+        struct hk_shard *s = hk_shard_by_id(id);
         s->used_told = s->used;
         s->dirty_told = dirty_of(s);
         if (id > 1) used += s->used;
         if (id > 1) dirty += s->dirty_told;
     }
     struct hk_shard *first = hk_shard_by_id(1);
-    if (first) {
-        atomic_store_explicit(&hk_shard_sums.first_used, first->used, memory_order_relaxed);
-        atomic_store_explicit(&hk_shard_sums.first_dirty, dirty_of(first), memory_order_relaxed);
-    }
+    if (!first || mine) return;
+    atomic_store_explicit(&hk_shard_sums.first_used, first->used, memory_order_relaxed);
+    atomic_store_explicit(&hk_shard_sums.first_dirty, dirty_of(first), memory_order_relaxed);
     atomic_store_explicit(&hk_shard_sums.used, used, memory_order_relaxed);
     atomic_store_explicit(&hk_shard_sums.dirty, dirty, memory_order_relaxed);
+}
+
+void hk_shards_fork_child_serve(void)
+{
+    for (unsigned id = 1; id <= hk_shard_count(); id++) {
+        struct hk_shard *s = hk_shard_by_id(id);
+        if (!hk_lock_mine(&s->lock)) hk_shard_serve(s);
+    }
 }

@@ -2,15 +2,16 @@
 /*
  * What: the pool's parts: one for every eight CPUs of a NUMA node, as threads are seen on them.
  * Why: threads on different CPUs meet on no lock and no line, and memory returns to the node that
- * it came from. Nothing is asked about the machine: a shard is made when a thread asks for memory
- * on a CPU of which none is known, so it knows hot-plug, gaps and cpusets without a look at /sys.
+ *   it came from. Nothing is asked about the machine: a shard is made when a thread asks for memory
+ *   on a CPU of which none is known, so it knows hot-plug, gaps and cpusets without /sys.
  * Owns: struct hk_shard, the table from CPU to shard, the sums of what the shards count.
  * Invariants: H1 a chunk belongs to the shard that its record names, whose lock guards the record.
  *   H2 it changes hands when it is free as a whole, and is nobody's on the way. H3 the sums are
- * what each shard told last: exact while all are one group's, else behind by `slack` a shard at
- * most. Ordering: F1 who cannot have the lock pushes what he frees (seq_cst) and then looks at the
- * lock; who holds it lets go (seq_cst) and then looks whether something waits: one of the two sees
- * the other, so nothing waits at a free lock. F2 what waits is taken whole, so there is no ABA.
+ *   what each shard told last: exact while all are one group's or a limit is set, else behind by
+ *   `slack` a shard at most, and not for one that has none.
+ * Ordering: F1 who cannot have the lock pushes what he frees (seq_cst) and then looks at the lock;
+ *   who holds it lets go (seq_cst) and then looks whether something waits: one of the two sees the
+ *   other, so nothing waits at a free lock. F2 what waits is taken whole, so there is no ABA.
  * Locks: HK_RANK_POOL each, one at a time; HK_RANK_SHARDS makes them. Threads: all.
  */
 #ifndef HK_CORE_SHARD_H
@@ -25,8 +26,9 @@
 #define HK_SHARDS_MAX 255u /* ids fit a byte; more CPUs than these have share */
 #define HK_CPUS_MAX   1024u
 #define HK_GROUP_CPUS 8u
-#define HK_SPARES     3u  /* of a group, made when a thread that has the lock was put aside */
-#define HK_TELL_UNITS 32u /* slack */
+#define HK_SPARES     3u   /* of a group, made when a thread that has the lock was put aside */
+#define HK_TELL_UNITS 16u  /* slack of all shards together; each has 1 at least */
+#define HK_SPARE_IDS  128u /* spares get no ids beyond this: nodes come first */
 
 enum hk_band { HK_BAND_SLAB, HK_BAND_MID, HK_BAND_LARGE, HK_BAND_BIG, HK_BANDS };
 
@@ -45,6 +47,7 @@ struct hk_shard {
     _Atomic size_t refaulted;             /* units; the same */
     struct hk_idle_times again[HK_BANDS]; /* how long what was taken lay free */
     uint32_t node, group;                 /* constant */
+    bool is_spare;                        /* the same */
     _Atomic(struct hk_shard *) near;      /* the next one of the node, in a ring */
     _Atomic(struct hk_shard *) spare;     /* of the same group, or NULL */
 } HK_LINE_ALIGNED;
@@ -123,6 +126,9 @@ HK_INLINE bool hk_shards_apart(void)
     return atomic_load_explicit(&hk_shards.nodes, memory_order_relaxed) > 1;
 }
 
+/* Free chunks of all. */
+size_t hk_shards_free_chunks(void);
+
 /* Under s's lock: the sums are up to date with s, but for the slack. */
 HK_INLINE void hk_shard_tell(struct hk_shard *s)
 {
@@ -131,10 +137,10 @@ HK_INLINE void hk_shard_tell(struct hk_shard *s)
         hk_shard_tell_slack(s, slack);
         return;
     }
-    atomic_store_explicit(&hk_shard_sums.first_used, s->used, memory_order_relaxed);
-    atomic_store_explicit(&hk_shard_sums.first_dirty,
-                          atomic_load_explicit(&s->dirty, memory_order_relaxed),
-                          memory_order_relaxed);
+    s->used_told = s->used;
+    s->dirty_told = atomic_load_explicit(&s->dirty, memory_order_relaxed);
+    atomic_store_explicit(&hk_shard_sums.first_used, s->used_told, memory_order_relaxed);
+    atomic_store_explicit(&hk_shard_sums.first_dirty, s->dirty_told, memory_order_relaxed);
 }
 
 HK_INLINE void hk_shard_enter(struct hk_shard *s)
@@ -197,6 +203,8 @@ void hk_shards_fork_prepare(void);
 /* In the child: a shard that was caught in the midst of a change is written off: its chunks are
  * LOST. */
 void hk_shards_fork_child(void);
+/* Then, once purges are undone: what waited for a thread that is not here is freed. */
+void hk_shards_fork_child_serve(void);
 /* Walk all of s and abort on a broken invariant; chunks. For tests. */
 size_t hk_shard_check(struct hk_shard *s);
 

@@ -74,6 +74,14 @@ bool hk_shard_borrow(struct hk_shard *s, size_t n, size_t align)
     return got;
 }
 
+size_t hk_shards_free_chunks(void)
+{
+    size_t n = 0;
+    for (unsigned id = 1; id <= hk_shard_count(); id++)
+        n += atomic_load_explicit(&hk_shard_by_id(id)->runs.count, memory_order_relaxed);
+    return n;
+}
+
 void hk_shard_gather(struct hk_shard *s)
 {
     for (unsigned id = 1; id <= hk_shard_count(); id++) {

@@ -62,6 +62,8 @@ void hk_park_list(struct hk_heap *h);
 struct hk_heap *hk_park_adopt(void);
 /* A slab with room of class c out of a parked heap, moved to h. */
 bool hk_heap_steal(struct hk_heap *h, unsigned c);
+/* The same out of any, when there is no memory. */
+bool hk_heap_steal_far(struct hk_heap *h, unsigned c);
 /* As hk_slab_claim, but that a slab of another node becomes one of a heap of that node. */
 bool hk_heap_claim(struct hk_heap *h, struct hk_unit *u);
 void hk_park_fork_prepare(void);
@@ -69,8 +71,9 @@ void hk_park_fork_prepare(void);
 bool hk_park_mine(void);
 /* In the child: true: lists are empty now; false: they are as they were, hk_park_mine. */
 bool hk_park_fork_child(void);
-/* Then each parked heap is listed anew. */
+/* Then each parked heap is listed anew, and a home heap that is lost forgotten. */
 void hk_park_relist(struct hk_heap *h);
+void hk_park_forget(const struct hk_heap *h);
 /* First heap of all; follow next_all. */
 struct hk_heap *hk_heap_first(void);
 HK_INLINE struct hk_large_counts *hk_heap_counts(struct hk_heap *h)

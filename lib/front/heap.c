@@ -137,7 +137,8 @@ bool hk_heap_attach(struct hk_thread *t)
     t->long_id = t->id | HK_OWNER_LONG;
     h->warm = 1;
     h->settled = 0;
-    hk_thread_born(t);
+    if (!t->born) hk_thread_born(t);
+    t->born = 1;
     hk_front_tick(); /* short lives have few slow paths: their births are what paces purges */
     return true;
 }
@@ -392,6 +393,7 @@ void hk_front_fork_child(void)
         bool mine = ours(h);
         if (!mine) orphan(h, h == guest && guest_torn);
         bool lost = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST;
+        if (h->home && lost) hk_park_forget(h);
         if (h == guest && lost) {
             guest = NULL;
             guest_thread = NULL;

@@ -170,7 +170,7 @@ static unsigned some_near(struct hk_heap **some)
         n = some[0] != NULL;
     }
     if (!atomic_load_explicit(&parked, memory_order_relaxed)) return n;
-    for (unsigned i = 0; i <= RING_LOOK && n < HK_STEAL_LOOK; i++) {
+    for (unsigned i = 0; i <= RING_LOOK && n < HK_STEAL_LOOK; i += !at->is_spare) {
         n += some_of(known(ps, at->id), some + n, HK_STEAL_LOOK - n);
         at = atomic_load_explicit(&at->near, memory_order_acquire);
         if (at == s) break;
@@ -178,19 +178,30 @@ static unsigned some_near(struct hk_heap **some)
     return n;
 }
 
+static bool steal_from(struct hk_heap *h, struct hk_heap *from, unsigned c)
+{
+    if (!hk_heap_seize(from)) return false;
+    atomic_store_explicit(&from->busy, 1, memory_order_relaxed);
+    hk_heap_give_up(from, c);
+    bool got = hk_slab_move(h, from, c);
+    atomic_store_explicit(&from->busy, 0, memory_order_release);
+    hk_heap_let_go(from);
+    return got;
+}
+
 bool hk_heap_steal(struct hk_heap *h, unsigned c)
 {
     struct hk_heap *some[HK_STEAL_LOOK];
     bool got = false;
-    for (unsigned i = 0, n = some_near(some); i < n && !got; i++) {
-        struct hk_heap *from = some[i];
-        if (!hk_heap_seize(from)) continue;
-        atomic_store_explicit(&from->busy, 1, memory_order_relaxed);
-        hk_heap_give_up(from, c);
-        got = hk_slab_move(h, from, c);
-        atomic_store_explicit(&from->busy, 0, memory_order_release);
-        hk_heap_let_go(from);
-    }
+    for (unsigned i = 0, n = some_near(some); i < n && !got; i++) got = steal_from(h, some[i], c);
+    return got;
+}
+
+bool hk_heap_steal_far(struct hk_heap *h, unsigned c)
+{
+    bool got = false;
+    for (struct hk_heap *from = hk_heap_first(); from && !got; from = from->next_all)
+        got = steal_from(h, from, c);
     return got;
 }
 
@@ -263,4 +274,11 @@ void hk_park_relist(struct hk_heap *h)
     struct park *k = ps ? known(ps, h->shard) : NULL;
     for (unsigned id = 0; ps && !k && id <= HK_SHARDS_MAX; id++) k = known(ps, id);
     if (k) push(k, h); /* else there was no memory: it is looked after, but not taken over */
+}
+
+void hk_park_forget(const struct hk_heap *h)
+{
+    struct parks *ps = atomic_load_explicit(&parks, memory_order_acquire);
+    if (ps && atomic_load_explicit(&ps->home[h->node % HOMES], memory_order_relaxed) == h)
+        atomic_store_explicit(&ps->home[h->node % HOMES], NULL, memory_order_relaxed);
 }

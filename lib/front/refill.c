@@ -53,7 +53,11 @@ static HK_COLD void *guest_alloc(unsigned c)
 static HK_COLD bool retry(struct hk_thread *t, unsigned c)
 {
     hk_front_trim(0);
-    return refill(t, c);
+    if (refill(t, c)) return true;
+    atomic_store_explicit(&t->heap->busy, 1, memory_order_relaxed);
+    bool got = hk_heap_steal_far(t->heap, c) && hk_slab_refill_own(t->heap, c);
+    atomic_store_explicit(&t->heap->busy, 0, memory_order_release);
+    return got;
 }
 
 static HK_NOINLINE void *slab_alloc(unsigned c)

@@ -124,7 +124,7 @@ static void look_at_all(enum how how)
         atomic_fetch_add_explicit(&own_got, got, memory_order_relaxed);
         return;
     }
-    if (hk_pool_dirty_units() >= HK_PURGE_MIN_UNITS) pool = hk_pool_purge(hk_front_decay_ms(), 0);
+    if (hk_pool_sum_dirty() >= HK_PURGE_MIN_UNITS) pool = hk_pool_purge(hk_front_decay_ms(), 0);
     got += pool;
     got += atomic_exchange_explicit(&own_got, 0, memory_order_relaxed);
     /* A big heap in which a little moves all the time is cut short every time. */

@@ -76,11 +76,19 @@ uint32_t hk_cpu_id(void)
     return HK_LIKELY(cpu <= INT32_MAX) ? cpu : ask_vdso().cpu;
 }
 
+static bool area_has_node(void)
+{
+    int saved = errno; /* getauxval sets it for what an old kernel does not know */
+    bool has = getauxval(AUX_RSEQ_SIZE) >= AREA_NODE_END;
+    errno = saved;
+    return has;
+}
+
 struct hk_cpu_place hk_cpu_now(void)
 {
     uint32_t cpu = have_area() ? area(AREA_CPU) : UINT32_MAX;
-    if (cpu > INT32_MAX || getauxval(AUX_RSEQ_SIZE) < AREA_NODE_END) return ask_vdso();
-    return (struct hk_cpu_place){cpu, area(AREA_NODE)};
+    if (cpu > INT32_MAX) return ask_vdso();
+    return (struct hk_cpu_place){cpu, area_has_node() ? area(AREA_NODE) : ask_vdso().node};
 }
 
 #endif

@@ -21,6 +21,7 @@ struct hk_thread {
     struct hk_heap *heap;
     uint64_t zero[2]; /* a bit a class: the bin's blocks are zero but for their link */
     uint8_t ended;    /* the thread's end has run: no heap for it any more */
+    uint8_t born;     /* its end is arranged for */
 };
 /* Equals no owner word: local tests fail for a thread without a heap. */
 #define HK_ID_NONE ((uintptr_t)4)

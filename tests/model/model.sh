@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# What: the hand-over of heaps and slabs, and the slots of classes chosen at run time: every interleaving of them, and that
-#   each mutant is found out.
+# What: the hand-over of heaps and slabs, the slots of classes chosen at run time, and shards of the pool: every interleaving
+#   of them, and that each mutant is found out.
 # Why: a model that lets a broken ordering pass proves nothing.
 . "${HK_SRC:?}/tests/house/tap.sh"
 command -v spin > /dev/null || skip_all "no spin here"
@@ -29,15 +29,21 @@ for mutant in $(mutants dynclass); do
     explore dynclass "-D$mutant" > report 2>&1
     { found || { echo "not found"; tail -n 5 report; }; } | check "found out: $mutant"
 done
-for scene in SCENE_STEAL SCENE_LOOSE; do
-    explore heaps -D$scene > report 2>&1
-    whole | check "$scene: no interleaving loses a block or shares a slab"
-done
-for mutant in $(mutants heaps); do
-    for scene in SCENE_LOOSE SCENE_STEAL; do # the smaller first
-        explore heaps -D$scene "-D$mutant" > report 2>&1
-        found && break
+for model in shard heaps; do
+    case $model in
+        shard) scenes='SCENE_FREES SCENE_CHUNK' right='nothing waits at a free lock, no chunk is taken from another shard' ;;
+        heaps) scenes='SCENE_LOOSE SCENE_STEAL' right='no interleaving loses a block or shares a slab' ;; # the smaller first
+    esac
+    for scene in $scenes; do
+        explore $model -D$scene > report 2>&1
+        whole | check "$scene: $right"
     done
-    { found || { echo "not found"; tail -n 5 report; }; } | check "found out: $mutant"
+    for mutant in $(mutants $model); do
+        for scene in $scenes; do
+            explore $model -D$scene "-D$mutant" > report 2>&1
+            found && break
+        done
+        { found || { echo "not found"; tail -n 5 report; }; } | check "found out: $mutant"
+    done
 done
 finish
