@@ -19,10 +19,12 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "os/cpu.h"
 #include "os/lock.h"
 
 #define AHEAD        40u /* cycles that nobody minds: less than a transfer takes */
 #define TLS_MAX      4096u
+#define RELAX_CYCLES 30u   /* a round of a lock's spinning */
 #define YIELD_CYCLES 1500u /* a call that gives the CPU away */
 
 struct vcpu {
@@ -146,20 +148,32 @@ void sim_meet(void (*then)(void))
     then();
 }
 
+/* If l is free it is taken. */
+static bool take(struct hk_lock *l, const void *pc)
+{
+    sim_access(&l->word, sizeof l->word, true, pc);
+    if (l->word) return false;
+    l->word = 1;
+    sim_counts.waits += sim_counting;
+    return true;
+}
+
 /* In place of the library's waiting for a lock: in the order of arrival, the least transfers. */
 void __wrap_hk_lock_slow(struct hk_lock *l)
 {
+    while (!take(l, __builtin_return_address(0))) sleep_at(&l->word);
+}
+
+bool __wrap_hk_lock_spin(struct hk_lock *l, int rounds)
+{
     const void *pc = __builtin_return_address(0);
-    uint64_t since = sim_self->clock;
-    for (;;) {
-        sim_access(&l->word, sizeof l->word, true, pc);
-        if (!l->word) break;
-        sleep_at(&l->word);
+    for (; rounds; rounds--, sim_pass(RELAX_CYCLES)) {
+        sim_access(&l->word, sizeof l->word, false, pc);
+        if (l->word || !take(l, pc)) continue;
+        hk_lock_taken(l);
+        return true;
     }
-    l->word = 1;
-    if (!sim_counting) return;
-    sim_counts.waits++;
-    sim_counts.wait_cycles += sim_self->clock - since;
+    return false;
 }
 
 uint32_t sim_random(uint32_t below)
@@ -235,6 +249,11 @@ int sim_clock_gettime(clockid_t id, struct timespec *ts)
     (void)id;
     *ts = (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     return 0;
+}
+
+struct hk_cpu_place sim_place(void)
+{
+    return (struct hk_cpu_place){sim_self->index, sim_self->index / SIM_NODE_CPUS};
 }
 
 int sim_sched_yield(void)

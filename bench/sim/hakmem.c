@@ -4,18 +4,8 @@
  */
 #include "core/pool.h"
 #include "front/fast.h"
-#include "sim.h"
-#if __has_include("os/cpu.h")
 #include "os/cpu.h"
-
-static struct hk_cpu_place here(void)
-{
-    return (struct hk_cpu_place){sim_self->index, sim_self->index / SIM_NODE_CPUS};
-}
-#define VIRTUAL_CPUS() (hk_cpu_virtual = here)
-#else
-#define VIRTUAL_CPUS() ((void)0)
-#endif
+#include "sim.h"
 
 /* What the api layer has for the front layer. */
 void hk_thread_born(struct hk_thread *t)
@@ -28,7 +18,7 @@ void hk_settings_late(void)
 
 static void start(void)
 {
-    VIRTUAL_CPUS();
+    hk_cpu_virtual = sim_place;
     hk_map_init();
     sim_machine_blocks(hk_window_base, (size_t)1 << 44);
 }

@@ -27,7 +27,7 @@ struct set {
 
 struct sim_counts sim_counts;
 bool sim_counting;
-static struct line *leaves[1 << (47 - LEAF_SHIFT)];
+static struct line *leaves[1 << (48 - LEAF_SHIFT)];
 static struct set *sets;
 static uint32_t spare, sets_made; /* sets not in use, chained by their first words */
 static uintptr_t blocks_from, blocks_bytes;

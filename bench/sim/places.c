@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/shard.h"
 #include "front/front.h"
 #include "sim.h"
 
@@ -109,6 +110,10 @@ static void name_line(uintptr_t line, char out[NAME_BYTES])
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all)
         if (line - (uintptr_t)h < sizeof *h)
             snprintf(out, NAME_BYTES, "struct hk_heap+0x%zx", (size_t)(line - (uintptr_t)h));
+    for (unsigned id = 1; id <= hk_shard_count(); id++) {
+        size_t off = line - (uintptr_t)hk_shard_by_id(id);
+        if (off < sizeof(struct hk_shard)) snprintf(out, NAME_BYTES, "struct hk_shard+0x%zx", off);
+    }
     uintptr_t units = hk_window_units, chunks = (uintptr_t)hk_chunk_at(0);
     if (line - units < hk_map_chunks() * HK_CHUNK_UNITS * sizeof(struct hk_unit))
         snprintf(out, NAME_BYTES, "struct hk_unit");

@@ -32,7 +32,7 @@ struct sim_counts {
     uint64_t ops, bytes;           /* mallocs with their frees · of them */
     uint64_t transfers[SIM_KINDS]; /* of lines */
     uint64_t far[SIM_KINDS];       /* of them from other nodes */
-    uint64_t waits, wait_cycles;   /* locks found held */
+    uint64_t waits;                /* for locks */
     uint64_t cycles;               /* of all CPUs */
 };
 extern struct sim_counts sim_counts;
@@ -63,6 +63,8 @@ void sim_pass(uint64_t cycles);
 void sim_meet(void (*then)(void));
 /* Who waits at p, the longest one, goes on. */
 void sim_wake(const void *p);
+/* Where the running CPU is, for os/cpu.h. */
+struct hk_cpu_place sim_place(void);
 /* Whether only the running CPU touches what is at that address. */
 bool sim_private(uintptr_t at);
 uint32_t sim_random(uint32_t below);
@@ -118,7 +120,7 @@ static inline size_t sim_class_bytes(unsigned c)
 
 struct work;
 struct sim_load {
-    const char *name, *what;
+    const char *name;
     void (*step)(struct work *w); /* on each CPU, over and over */
     uint32_t warm, ops;           /* a CPU, in the mean: before what is measured, and of it */
 };

@@ -85,8 +85,17 @@ void __tsan_atomic_signal_fence(int order)
         if (sim_cpus_asleep && !*p) sim_wake(MEM); /* a lock is let go like this */                \
         return was;                                                                                \
     }
+/* gcc's form, and clang's. */
 #define COMPARE(T, name)                                                                           \
-    int name(volatile T *p, T *want, T v, int order, int failed)                                   \
+    T name##_val(volatile T *p, T want, T v, int order, int failed)                                \
+    {                                                                                              \
+        sim_access(MEM, sizeof *p, true, PC);                                                      \
+        T was = *p;                                                                                \
+        (void)order, (void)failed;                                                                 \
+        if (was == want) *p = v;                                                                   \
+        return was;                                                                                \
+    }                                                                                              \
+    int name##_strong(volatile T *p, T *want, T v, int order, int failed)                          \
     {                                                                                              \
         sim_access(MEM, sizeof *p, true, PC);                                                      \
         T was = *p, wanted = *want;                                                                \
@@ -94,7 +103,9 @@ void __tsan_atomic_signal_fence(int order)
         *want = was;                                                                               \
         if (was == wanted) *p = v;                                                                 \
         return was == wanted;                                                                      \
-    }
+    }                                                                                              \
+    int name##_weak(volatile T *p, T *want, T v, int order, int failed)                            \
+        __attribute__((alias(#name "_strong")));
 #define ATOMICS(T, name)                                                                           \
     T name##_load(const volatile T *p, int order)                                                  \
     {                                                                                              \
@@ -114,8 +125,7 @@ void __tsan_atomic_signal_fence(int order)
     CHANGE(T, name##_fetch_and, was &v)                                                            \
     CHANGE(T, name##_fetch_or, was | v)                                                            \
     CHANGE(T, name##_fetch_xor, was ^ v)                                                           \
-    COMPARE(T, name##_compare_exchange_strong)                                                     \
-    COMPARE(T, name##_compare_exchange_weak)
+    COMPARE(T, name##_compare_exchange)
 ATOMICS(unsigned char, __tsan_atomic8)
 ATOMICS(unsigned short, __tsan_atomic16)
 ATOMICS(unsigned, __tsan_atomic32)
