@@ -23,7 +23,7 @@ static struct {
 
 static const char *mode;
 static bool promised; /* is where blocks lie? */
-static unsigned rounds = 8, memories;
+static unsigned rounds = 8, crew = CPUS_MAX, memories;
 static size_t budget = 16 * T_MIB;
 static bool has_memory[NODES_MAX];
 
@@ -128,7 +128,7 @@ static void verdicts(const char *what, const struct tally *t)
 static void case_alone(void)
 {
     struct tally fresh[NODES_MAX] = {0}, churned[NODES_MAX] = {0};
-    hire_all(budget);
+    hire_all(crew, budget);
     run_all(job_fill, -1);
     measure_all(fresh, -1);
     for (unsigned r = 0; r < rounds; r++) run_all(job_churn, -1);
@@ -142,7 +142,7 @@ static void case_alone(void)
 static void case_others(void)
 {
     struct tally more[NODES_MAX] = {0}, again[NODES_MAX] = {0};
-    hire_all(budget);
+    hire_all(crew, budget);
     run_all(job_fill, -1);
     for (unsigned r = 0; r < rounds || r < nodes; r++) {
         int one = node[r % nodes].number;
@@ -334,7 +334,8 @@ static void explore(void)
 int main(int argc, char **argv)
 {
     mode = argc > 1 ? argv[1] : "local";
-    if (argc > 2 && strcmp(argv[2], "short") == 0) rounds = 3, budget = 8 * T_MIB;
+    bool quick = argc > 2 && strcmp(argv[2], "short") == 0;
+    if (quick) crew = 2, budget = 8 * T_MIB;
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (shared == MAP_FAILED) hktest_bail("no memory");
     explore();
@@ -342,6 +343,7 @@ int main(int argc, char **argv)
         if (!strstr(cases[i].modes, mode)) continue;
         promised = strcmp(mode, "off") != 0 &&
                    (strcmp(mode, "interleave") != 0 || cases[i].run == case_spread);
+        if (quick) rounds = promised ? 3 : 2;
         isolated(cases[i].name, cases[i].run);
     }
     return hktest_done();

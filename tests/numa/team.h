@@ -186,10 +186,10 @@ static void run_all(void (*job)(struct worker *), int but)
     }
 }
 
-static void hire_all(size_t goal)
+static void hire_all(unsigned of_each_node, size_t goal)
 {
-    for (unsigned i = 0; i < nodes * CPUS_MAX; i++) {
-        if (i % CPUS_MAX < node[i / CPUS_MAX].cpus) hire(i / CPUS_MAX, i % CPUS_MAX, goal);
+    for (unsigned n = 0; n < nodes; n++) {
+        for (unsigned i = 0; i < of_each_node && i < node[n].cpus; i++) hire(n, i, goal);
     }
 }
 
