@@ -161,7 +161,13 @@ static bool take(struct hk_lock *l, const void *pc)
 /* In place of the library's waiting for a lock: in the order of arrival, the least transfers. */
 void __wrap_hk_lock_slow(struct hk_lock *l)
 {
-    while (!take(l, __builtin_return_address(0))) sleep_at(&l->word);
+    const void *pc = __builtin_return_address(0);
+    while (!take(l, pc)) {
+        uint64_t since = sim_self->clock;
+        sleep_at(&l->word);
+        if (sim_counting)
+            sim_places_note((uintptr_t)l & ~63ul, pc, true, 0, sim_self->clock - since);
+    }
 }
 
 bool __wrap_hk_lock_spin(struct hk_lock *l, int rounds)

@@ -124,6 +124,7 @@ static void touch(uintptr_t at, bool write, const void *pc)
         sim_self->clock++;
         return;
     }
+    uint64_t since = sim_self->clock;
     /* Any number may read what nobody writes; else one after the other. */
     bool queues = write || !shared;
     if (queues && l->busy > sim_self->clock) sim_self->clock = l->busy;
@@ -133,7 +134,8 @@ static void touch(uintptr_t at, bool write, const void *pc)
     enum sim_kind kind = at - blocks_from < blocks_bytes ? SIM_BLOCK : SIM_META;
     sim_counts.transfers[kind]++;
     sim_counts.far[kind] += way == FAR;
-    if (kind == SIM_META) sim_places_note(at >> LINE_SHIFT << LINE_SHIFT, pc, write);
+    if (kind != SIM_META) return;
+    sim_places_note(at >> LINE_SHIFT << LINE_SHIFT, pc, write, 1, sim_self->clock - since);
 }
 
 void sim_access(const void *p, size_t bytes, bool write, const void *pc)

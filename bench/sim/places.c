@@ -24,12 +24,12 @@
 #define PLACES     2048
 
 struct note {
-    uintptr_t line, code; /* the address, one bit up, below it whether it writes */
-    uint64_t count;
+    uintptr_t line, code;   /* the address, one bit up, below it whether it writes */
+    uint64_t count, cycles; /* transfers · until the line was there, or the lock free */
 };
 struct place {
     char name[NAME_BYTES], by[NAME_BYTES + 2];
-    uint64_t count, of; /* of this code · of the place */
+    uint64_t count, cycles, of; /* of: cycles of the place */
 };
 
 static struct note *notes;
@@ -41,15 +41,15 @@ static struct {
     uintptr_t bias;
 } symbols;
 
-void sim_places_note(uintptr_t line, const void *pc, bool write)
+void sim_places_note(uintptr_t line, const void *pc, bool write, unsigned moves, uint64_t cycles)
 {
     uintptr_t code = (uintptr_t)pc << 1 | write;
     size_t i = ((line ^ code * 31) * 0x9e3779b97f4a7c15u) >> 20;
     if (!notes) notes = sim_reserve(SLOTS * sizeof *notes);
     struct note *n = &notes[i % SLOTS];
-    for (; n->count && (n->line != line || n->code != code); n = &notes[++i % SLOTS]) continue;
-    if (!n->count && ++noted > SLOTS / 2) abort();
-    *n = (struct note){line, code, n->count + 1};
+    for (; n->code && (n->line != line || n->code != code); n = &notes[++i % SLOTS]) continue;
+    if (!n->code && ++noted > SLOTS / 2) abort();
+    *n = (struct note){line, code, n->count + moves, n->cycles + cycles};
 }
 
 static int find_bias(struct dl_phdr_info *info, size_t bytes, void *arg)
@@ -127,11 +127,11 @@ static int by_line(const void *a, const void *b)
     return x->line < y->line ? -1 : x->line > y->line;
 }
 
-static int by_count(const void *a, const void *b)
+static int by_time(const void *a, const void *b)
 {
     const struct place *x = a, *y = b;
     return x->of != y->of ? (x->of < y->of) - (x->of > y->of)
-                          : (x->count < y->count) - (x->count > y->count);
+                          : (x->cycles < y->cycles) - (x->cycles > y->cycles);
 }
 
 /* All notes, by what their names are. */
@@ -151,9 +151,10 @@ static size_t gather(struct place p[PLACES])
             strcpy(p[n++].by, by);
         }
         p[k].count += notes[i].count;
+        p[k].cycles += notes[i].cycles;
     }
     for (size_t i = 0; i < n; i++) {
-        for (size_t k = 0; k < n; k++) p[i].of += strcmp(p[i].name, p[k].name) ? 0 : p[k].count;
+        for (size_t k = 0; k < n; k++) p[i].of += strcmp(p[i].name, p[k].name) ? 0 : p[k].cycles;
     }
     return n;
 }
@@ -164,17 +165,19 @@ void sim_places_print(unsigned most, uint64_t ops)
     if (!p) abort();
     read_symbols();
     for (size_t i = 0, k = 0; k < noted; i++) {
-        if (notes[i].count) notes[k++] = notes[i];
+        if (notes[i].code) notes[k++] = notes[i];
     }
     qsort(notes, noted, sizeof *notes, by_line);
     size_t n = gather(p);
-    qsort(p, n, sizeof *p, by_count);
+    qsort(p, n, sizeof *p, by_time);
     for (size_t i = 0, others = 0; i < n; i++) {
         bool first = i == 0 || strcmp(p[i].name, p[i - 1].name) != 0;
         others = first ? 0 : others + 1;
         if (first && !most--) break;
-        if (first) printf("\n  %8.4f  %s\n           ", (double)p[i].of / (double)ops, p[i].name);
-        if (others < 4) printf(" %s %.0f%%", p[i].by, 100.0 * (double)p[i].count / (double)p[i].of);
+        if (first) printf("\n  %9.2f ns  %s\n   ", (double)p[i].of / 3 / (double)ops, p[i].name);
+        if (others < 4)
+            printf(" %s %.0f%% (%.4f)", p[i].by, 100.0 * (double)p[i].cycles / (double)p[i].of,
+                   (double)p[i].count / (double)ops);
     }
     printf("\n");
     free(p);

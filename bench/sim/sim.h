@@ -73,8 +73,11 @@ void sim_new_thread(void);
 
 /* ---- places.c: names for lines and code ---- */
 
-void sim_places_note(uintptr_t line, const void *pc, bool write);
-/* The `most` places with most transfers, by name, per operation, and who causes them. */
+void sim_places_note(uintptr_t line, const void *pc, bool write, unsigned moves, uint64_t cycles);
+/*
+ * The `most` places that cost most time an operation, by name: who waits there, the share of it,
+ * and transfers an operation.
+ */
 void sim_places_print(unsigned most, uint64_t ops);
 
 /* ---- schemes and loads ---- */
