@@ -18,14 +18,18 @@
 static _Atomic size_t outside_bytes; /* of blocks that are not the pool's */
 static _Atomic size_t limit_units = SIZE_MAX;
 
-/* Whether `more` units beside what is used, what is outside, and `dirty` ones are too much. */
-static bool beyond_limit(size_t more, size_t dirty)
+/*
+ * Whether `more` units beside what is used, what is outside, and free ones if dirty_too, are too
+ * much. Sums that all threads write are not looked at without a limit.
+ */
+static bool beyond_limit(size_t more, bool dirty_too)
 {
     size_t limit = atomic_load_explicit(&limit_units, memory_order_relaxed);
     if (HK_LIKELY(limit == SIZE_MAX)) return false;
     /* What this shard told and what others tell: of two that are at it one sees the other's. */
     atomic_thread_fence(memory_order_seq_cst);
     size_t outside = atomic_load_explicit(&outside_bytes, memory_order_relaxed);
+    size_t dirty = dirty_too ? hk_pool_dirty_units() : 0;
     return more > limit || hk_pool_used_units() + hk_bytes_to_units(outside) + dirty > limit - more;
 }
 
@@ -96,12 +100,12 @@ static void put_again(struct hk_shard *s, char *p, size_t units, bool clean)
 /* s is entered. */
 static void *take_within(struct hk_shard *s, struct request *r)
 {
-    r->refused = beyond_limit(r->units, 0);
+    r->refused = beyond_limit(r->units, false);
     if (r->refused) return NULL;
     void *p = take_noted(s, r->units, r->align_units, &r->clean, r->now);
     if (!p) return NULL;
     hk_shard_tell(s);
-    if (!beyond_limit(0, hk_pool_dirty_units())) return p;
+    if (!beyond_limit(0, true)) return p;
     put_again(s, p, r->units, r->clean); /* a purge first */
     r->refused = true;
     return NULL;
@@ -250,12 +254,11 @@ static bool extend(struct hk_shard *s, char *end, size_t more, bool *clean, size
     struct hk_chunk *advised = NULL;
     uint32_t now = clock_if_needed();
     hk_shard_enter(s);
-    bool fits =
-        !beyond_limit(more, hk_pool_dirty_units()) && hk_units_follow(s, i, at, more, missing);
+    bool fits = !beyond_limit(more, true) && hk_units_follow(s, i, at, more, missing);
     if (fits) {
         char *last = take_behind(s, end, more, clean, &part);
         hk_shard_tell(s);
-        fits = !beyond_limit(0, hk_pool_dirty_units());
+        fits = !beyond_limit(0, true);
         if (fits)
             advised = hk_huge_taken(s, last, part, now);
         else /* another shard was quicker */
@@ -290,7 +293,7 @@ void hk_pool_set_limit(size_t bytes)
 bool hk_pool_outside_grow(size_t bytes)
 {
     atomic_fetch_add_explicit(&outside_bytes, bytes, memory_order_relaxed);
-    if (!beyond_limit(0, hk_pool_dirty_units())) return true;
+    if (!beyond_limit(0, true)) return true;
     hk_pool_outside_shrink(bytes);
     return false;
 }

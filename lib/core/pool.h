@@ -79,7 +79,12 @@ HK_INLINE size_t hk_pool_dirty_units(void)
            atomic_load_explicit(&hk_shard_sums.dirty, memory_order_relaxed);
 }
 
-/* The latter to the unit, for those who are in no hurry. */
+/* The latter: no more than this · to the unit, for those who are in no hurry. */
+HK_INLINE size_t hk_pool_dirty_most(void)
+{
+    return hk_pool_dirty_units() +
+           (size_t)atomic_load_explicit(&hk_shards.slack, memory_order_relaxed) * hk_shard_count();
+}
 size_t hk_pool_sum_dirty(void);
 
 /*

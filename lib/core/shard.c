@@ -11,7 +11,9 @@
 
 struct hk_shard_state hk_shards;
 struct hk_shard_sums hk_shard_sums;
-static struct hk_lock making = HK_LOCK_INIT(HK_RANK_SHARDS);
+static struct {
+    struct hk_lock lock;
+} HK_LINE_ALIGNED making = {HK_LOCK_INIT(HK_RANK_SHARDS)}; /* a line of its own */
 
 #define SPIN_SHORT 20  /* before others of the group are tried */
 #define SPIN_LONG  100 /* no critical section is that long: its thread was put aside */
@@ -52,8 +54,7 @@ static void set_slack(void)
         groups |= s->node != first->node || s->group != first->group;
     }
     bool exact = !groups || atomic_load_explicit(&hk_shards.exact, memory_order_relaxed);
-    uint32_t each = HK_TELL_UNITS > hk_shard_count() ? HK_TELL_UNITS / hk_shard_count() : 1;
-    atomic_store_explicit(&hk_shards.slack, exact ? 0 : each, memory_order_relaxed);
+    atomic_store_explicit(&hk_shards.slack, exact ? 0 : HK_TELL_UNITS, memory_order_relaxed);
 }
 
 /* Into the ring of its node. */
@@ -128,7 +129,7 @@ struct hk_shard *hk_shard_first_seen(void)
     struct hk_cpu_place at = hk_cpu_now();
     bool sure;
     if (one_node()) at.node = 0;
-    hk_lock_acquire(&making);
+    hk_lock_acquire(&making.lock);
     struct hk_shard_table *t = atomic_load_explicit(&hk_shards.table, memory_order_relaxed);
     if (!t) {
         t = hk_meta_alloc(sizeof *t);
@@ -136,22 +137,34 @@ struct hk_shard *hk_shard_first_seen(void)
     }
     struct hk_shard *s = t ? find_or_make(at.node, at.cpu / HK_GROUP_CPUS, &sure) : NULL;
     if (s && sure) atomic_store_explicit(&t->of_cpu[at.cpu % HK_CPUS_MAX], s, memory_order_release);
-    hk_lock_release(&making);
+    hk_lock_release(&making.lock);
     return s;
 }
 
-/* One more for s's group, entered; NULL if there are enough. Waits for nobody. */
+/* Spares behind *last, which becomes the last one of them. */
+static unsigned spares_of(struct hk_shard **last)
+{
+    unsigned n = 0;
+    for (struct hk_shard *t;
+         (t = atomic_load_explicit(&(*last)->spare, memory_order_acquire)) != NULL; *last = t)
+        n++;
+    return n;
+}
+
+/*
+ * One more for s's group, entered; NULL if there are enough, which is found out without the lock
+ * that all groups share. Waits for nobody.
+ */
 static struct hk_shard *make_spare(struct hk_shard *s)
 {
-    if (!hk_lock_try(&making)) return NULL;
-    unsigned n = 0;
     struct hk_shard *last = s, *spare = NULL;
-    for (struct hk_shard *t; (t = atomic_load_explicit(&last->spare, memory_order_relaxed));
-         last = t)
-        n++;
+    unsigned n = spares_of(&last);
+    if (n >= HK_SPARES || hk_shard_count() >= HK_SPARE_IDS || !hk_lock_try(&making.lock))
+        return NULL;
+    n += spares_of(&last); /* made meanwhile */
     if (n < HK_SPARES) spare = make(s->node, s->group, true);
     if (spare) atomic_store_explicit(&last->spare, spare, memory_order_release);
-    hk_lock_release(&making);
+    hk_lock_release(&making.lock);
     return spare && hk_lock_try(&spare->lock) ? spare : NULL;
 }
 
@@ -224,19 +237,19 @@ void hk_shard_free(struct hk_shard *s, char *p, size_t units, uint32_t stamp, ui
 
 void hk_shards_one_node(void)
 {
-    hk_lock_acquire(&making);
+    hk_lock_acquire(&making.lock);
     atomic_store_explicit(&hk_shards.one_node, true, memory_order_relaxed);
     atomic_store_explicit(&hk_shards.nodes, 1,
                           memory_order_relaxed); /* if early threads saw more */
-    hk_lock_release(&making);
+    hk_lock_release(&making.lock);
 }
 
 void hk_shards_set_exact(bool on)
 {
-    hk_lock_acquire(&making);
+    hk_lock_acquire(&making.lock);
     atomic_store_explicit(&hk_shards.exact, on, memory_order_relaxed);
     if (hk_shard_count()) set_slack();
-    hk_lock_release(&making);
+    hk_lock_release(&making.lock);
     for (unsigned id = 1; id <= hk_shard_count(); id++) {
         hk_shard_enter(hk_shard_by_id(id));
         hk_shard_leave(hk_shard_by_id(id));
@@ -246,7 +259,7 @@ void hk_shards_set_exact(bool on)
 void hk_shards_fork_prepare(void)
 {
     unsigned n = hk_shard_count();
-    hk_lock_settle(&making, 1000000);
+    hk_lock_settle(&making.lock, 1000000);
     for (unsigned id = 1; id <= n; id++) hk_lock_settle(&hk_shard_by_id(id)->lock, 5000000 / n);
 }
 
@@ -266,7 +279,7 @@ void hk_shards_fork_child(void)
 {
     size_t used = 0, dirty = 0;
     bool mine = false; /* what the handler interrupted goes on counting */
-    hk_lock_reset(&making);
+    hk_lock_reset(&making.lock);
     hk_lock_reset(&hk_shard_gathering);
     for (unsigned id = 1; id <= hk_shard_count(); id++) {
         struct hk_shard *s = hk_shard_by_id(id);

@@ -27,7 +27,7 @@
 #define HK_CPUS_MAX   1024u
 #define HK_GROUP_CPUS 8u
 #define HK_SPARES     3u   /* of a group, made when a thread that has the lock was put aside */
-#define HK_TELL_UNITS 16u  /* slack of all shards together; each has 1 at least */
+#define HK_TELL_UNITS 32u  /* slack */
 #define HK_SPARE_IDS  128u /* spares get no ids beyond this: nodes come first */
 
 enum hk_band { HK_BAND_SLAB, HK_BAND_MID, HK_BAND_LARGE, HK_BAND_BIG, HK_BANDS };

@@ -32,7 +32,6 @@ struct parks {
 };
 
 static _Atomic(struct parks *) parks; /* metadata, made with the first heap */
-static _Atomic uint32_t parked;       /* on all lists */
 
 static struct parks *all_parks(void)
 {
@@ -67,7 +66,6 @@ static void push(struct park *k, struct hk_heap *h)
     k->first = h;
     h->listed = 1;
     atomic_fetch_add_explicit(&k->count, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&parked, 1, memory_order_relaxed);
 }
 
 void hk_park_list(struct hk_heap *h)
@@ -101,7 +99,6 @@ static struct hk_heap *adopt(struct park *k)
         *link = h->next_parked;
         h->listed = 0;
         atomic_fetch_sub_explicit(&k->count, 1, memory_order_relaxed);
-        atomic_fetch_sub_explicit(&parked, 1, memory_order_relaxed);
         atomic_store_explicit(&h->holder, hk_lock_me(), memory_order_relaxed);
         break;
     }
@@ -117,14 +114,26 @@ static struct hk_heap *adopt_near(struct parks *ps, struct hk_shard *s)
         struct hk_heap *h = adopt(known(ps, at->id));
         if (h) return h;
         at = atomic_load_explicit(&at->near, memory_order_acquire);
-    } while (at != s && atomic_load_explicit(&parked, memory_order_relaxed));
+    } while (at != s);
     return NULL;
+}
+
+/* Summed up by the few who need it: a count that each birth and end writes would hold them all up.
+ */
+static uint32_t all_parked(struct parks *ps)
+{
+    uint32_t n = 0;
+    for (unsigned id = 1; id <= hk_shard_count(); id++) {
+        struct park *k = known(ps, id);
+        if (k) n += atomic_load_explicit(&k->count, memory_order_relaxed);
+    }
+    return n;
 }
 
 /* K1 */
 static struct hk_heap *adopt_far(struct parks *ps, const struct hk_shard *s)
 {
-    uint32_t idle = atomic_load_explicit(&parked, memory_order_relaxed);
+    uint32_t idle = all_parked(ps);
     struct hk_heap *h = NULL;
     if (idle <= hk_heap_births() - idle + FAR_HEAPS) return NULL;
     for (unsigned id = 1; id <= hk_shard_count() && !h; id++) h = adopt(known(ps, id));
@@ -138,7 +147,7 @@ struct hk_heap *hk_park_adopt(void)
     struct hk_shard *s = ps ? hk_shard_here() : NULL;
     struct hk_heap *h = NULL;
     if (s) get(ps, s->id); /* for a child of fork, which lists heaps without asking for memory */
-    if (s && atomic_load_explicit(&parked, memory_order_relaxed)) {
+    if (s) {
         h = adopt_near(ps, s);
         if (!h) h = adopt_far(ps, s);
     }
@@ -169,7 +178,6 @@ static unsigned some_near(struct hk_heap **some)
         some[0] = atomic_load_explicit(&ps->home[s->node % HOMES], memory_order_acquire);
         n = some[0] != NULL;
     }
-    if (!atomic_load_explicit(&parked, memory_order_relaxed)) return n;
     for (unsigned i = 0; i <= RING_LOOK && n < HK_STEAL_LOOK; i += !at->is_spare) {
         n += some_of(known(ps, at->id), some + n, HK_STEAL_LOOK - n);
         at = atomic_load_explicit(&at->near, memory_order_acquire);
@@ -263,7 +271,6 @@ bool hk_park_fork_child(void)
         k->first = NULL;
         atomic_store_explicit(&k->count, 0, memory_order_relaxed);
     }
-    if (!mine) atomic_store_explicit(&parked, 0, memory_order_relaxed);
     return !mine;
 }
 

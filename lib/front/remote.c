@@ -36,7 +36,7 @@ static uint32_t segment_count(const void *head)
 /* last is the tail of the chain's last segment. */
 static void push(struct hk_heap *to, void *chain, void *last)
 {
-    void *seen = atomic_load_explicit(&to->inbox, memory_order_relaxed);
+    void *seen = NULL; /* most likely, and a look would move the line once more */
     do {
         *(void **)last = seen;
     } while (!atomic_compare_exchange_weak_explicit(&to->inbox, &seen, chain, memory_order_seq_cst,

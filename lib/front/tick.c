@@ -135,7 +135,7 @@ static void look_at_all(enum how how)
 
 void hk_front_tick(void)
 {
-    struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_units()};
+    struct hk_purge_view v = {hk_pool_used_units(), hk_pool_dirty_most()};
     if (!hk_policy_purge_worth(&v) && !hk_policy_restless()) return;
     uint64_t last = atomic_load_explicit(&last_ms, memory_order_relaxed), now = hk_sys_now_ms();
     look_at_group(now);

@@ -195,6 +195,7 @@ bool hk_large_resize(struct hk_large_counts *by, struct hk_unit *u, void *p, siz
 void hk_large_tell(struct hk_large_counts *by)
 {
     size_t untold = atomic_load_explicit(&by->dirty, memory_order_relaxed);
+    if (!untold) return; /* the sum's line is all threads' */
     atomic_fetch_add_explicit(&dirty_tails, untold, memory_order_relaxed);
     atomic_store_explicit(&by->dirty, 0, memory_order_relaxed);
 }

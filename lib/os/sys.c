@@ -23,7 +23,7 @@
 
 #include "base/attr.h"
 
-_Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
+HK_LINE_ALIGNED _Atomic uint64_t hk_sys_count[HK_SYS_COUNTS];
 const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap",      "munmap", "madvise",
                                                "mremap",    "futex",  "sched_yield",
                                                "getrusage", "mbind",  "get_mempolicy"};

@@ -28,7 +28,9 @@ enum hk_sys_call {
     HK_SYS_GET_MEMPOLICY,
     HK_SYS_CALLS
 };
-extern _Atomic uint64_t hk_sys_count[HK_SYS_CALLS];
+/* In lines of their own: all threads write them. */
+#define HK_SYS_COUNTS ((HK_SYS_CALLS + 7) / 8 * 8)
+extern HK_LINE_ALIGNED _Atomic uint64_t hk_sys_count[HK_SYS_COUNTS];
 extern const char *const hk_sys_name[HK_SYS_CALLS];
 
 /* Page size of the running kernel, bytes. */

@@ -94,7 +94,6 @@ struct hk_heap {
     uint8_t may_hold;                /* of the few heaps that may hold runs */
     struct hk_large_counts large;
     uint64_t drained, sent, refills, slabs_new, slabs_freed;
-    uint32_t seq;            /* birth number, spreads outboxes */
     _Atomic uint32_t visits; /* of malloc's slow path: pace its clock */
     _Atomic uint8_t busy;
     struct hk_heap *next_all; /* every heap, in order of birth; constant */
@@ -102,6 +101,7 @@ struct hk_heap {
     /* Written by other threads: on lines of its own. */
     _Alignas(2 * HK_LINE_BYTES) _Atomic(void *) inbox;
     _Atomic uint32_t state;
+    uint32_t seq; /* birth number, spreads outboxes: constant, read by who is about to send */
     _Atomic uintptr_t holder; /* hk_lock_me() of who holds the heap; 0 a moment around it */
 } HK_LINE_ALIGNED;
 
