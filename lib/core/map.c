@@ -13,11 +13,10 @@
 #include "os/report.h"
 #include "os/sys.h"
 
-#define WINDOW_HEAP     (64 * HK_GIB)   /* offset of the heap: records of 16 TiB fit before it */
-#define HEAP_MAX        (16 * HK_TIB)   /* the window's end */
-#define PIECE_CHUNKS    ((size_t)32768) /* chunk records come in pieces: 2 MiB for 64 GiB */
-#define PIECE_BYTES     (PIECE_CHUNKS * sizeof(struct hk_chunk))
-#define PIECES          (HEAP_MAX / HK_CHUNK_BYTES / PIECE_CHUNKS)
+#define WINDOW_HEAP     (64 * HK_GIB) /* offset of the heap: records of 16 TiB fit before it */
+#define HEAP_MAX        (16 * HK_TIB) /* the window's end */
+#define PIECE_BYTES     (HK_PIECE_CHUNKS * sizeof(struct hk_chunk))
+#define PIECES          (HEAP_MAX / HK_CHUNK_BYTES / HK_PIECE_CHUNKS)
 #define META_BYTES      (256 * HK_KIB) /* a piece of metadata: some forty heaps */
 #define UNITS_BYTES     (64 * HK_KIB)  /* first unit records: 64 MiB of heap */
 #define UNITS_STEP_MAX  (16 * HK_MIB)
@@ -39,11 +38,11 @@ HK_USED IN_WINDOW_LINE static _Alignas(8) char window_rest[HK_LINE_BYTES - 24] =
 
 static struct hk_lock grow_lock = HK_LOCK_INIT(HK_RANK_GROW);
 static struct hk_lock meta_lock = HK_LOCK_INIT(HK_RANK_META);
-static struct hk_chunk **pieces; /* PIECES of them, the first metadata: .bss must not need a page */
-static size_t heap_end;          /* next heap byte to hand out, from base */
-static size_t heap_ready;        /* mapped up to here when the window was made */
-static size_t units_end;         /* bytes of unit records mapped */
-static size_t units_step;        /* and being mapped right now behind them */
+struct hk_chunk **hk_chunk_pieces; /* PIECES, the first metadata: .bss must not need a page */
+static size_t heap_end;            /* next heap byte to hand out, from base */
+static size_t heap_ready;          /* mapped up to here when the window was made */
+static size_t units_end;           /* bytes of unit records mapped */
+static size_t units_step;          /* and being mapped right now behind them */
 static char *meta_next;
 static size_t meta_room;
 static _Atomic size_t meta_mapped;
@@ -61,10 +60,10 @@ static bool try_window(uintptr_t w)
         hk_sys_unmap((void *)w, bytes);
         return false;
     }
-    pieces = (struct hk_chunk **)(w + PIECE_BYTES);
-    pieces[0] = (struct hk_chunk *)w;
-    meta_next = (char *)(pieces + PIECES);
-    meta_room = META_BYTES - PIECES * sizeof *pieces;
+    hk_chunk_pieces = (struct hk_chunk **)(w + PIECE_BYTES);
+    hk_chunk_pieces[0] = (struct hk_chunk *)w;
+    meta_next = (char *)(hk_chunk_pieces + PIECES);
+    meta_room = META_BYTES - PIECES * sizeof *hk_chunk_pieces;
     atomic_fetch_add_explicit(&meta_mapped, bytes, memory_order_relaxed);
     units_end = UNITS_BYTES;
     hk_window_units = w + PIECE_BYTES + META_BYTES;
@@ -106,11 +105,6 @@ bool hk_map_init(void)
     return done;
 }
 
-struct hk_chunk *hk_chunk_at(size_t index)
-{
-    return &pieces[index / PIECE_CHUNKS][index % PIECE_CHUNKS];
-}
-
 size_t hk_map_chunks(void)
 {
     return atomic_load_explicit(&hk_window_limit, memory_order_acquire) >> HK_CHUNK_SHIFT;
@@ -146,12 +140,12 @@ static bool map_units(size_t end)
 
 static bool map_pieces(size_t end)
 {
-    size_t last = (end - 1) / HK_CHUNK_BYTES / PIECE_CHUNKS;
+    size_t last = (end - 1) / HK_CHUNK_BYTES / HK_PIECE_CHUNKS;
     for (size_t i = 0; i <= last; i++) {
-        if (pieces[i]) continue;
-        pieces[i] = hk_sys_map_sparse(NULL, PIECE_BYTES);
-        if (!pieces[i]) return false;
-        hk_sys_nohuge(pieces[i], PIECE_BYTES);
+        if (hk_chunk_pieces[i]) continue;
+        hk_chunk_pieces[i] = hk_sys_map_sparse(NULL, PIECE_BYTES);
+        if (!hk_chunk_pieces[i]) return false;
+        hk_sys_nohuge(hk_chunk_pieces[i], PIECE_BYTES);
         atomic_fetch_add_explicit(&meta_mapped, PIECE_BYTES, memory_order_relaxed);
     }
     return true;

@@ -129,8 +129,15 @@ HK_INLINE char *hk_chunk_addr(size_t index)
     return (char *)(hk_window_base + (index << HK_CHUNK_SHIFT));
 }
 
+/* Chunk records come in pieces: 2 MiB for 64 GiB. */
+#define HK_PIECE_CHUNKS ((size_t)32768)
+extern HK_HIDDEN struct hk_chunk **hk_chunk_pieces;
+
 /* Record of chunk i; its piece of the table must exist. */
-struct hk_chunk *hk_chunk_at(size_t index);
+HK_INLINE struct hk_chunk *hk_chunk_at(size_t index)
+{
+    return &hk_chunk_pieces[index / HK_PIECE_CHUNKS][index % HK_PIECE_CHUNKS];
+}
 /* Chunks that the window spans now (some may have been skipped: HK_CHUNK_NONE). */
 size_t hk_map_chunks(void);
 

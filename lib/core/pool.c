@@ -18,6 +18,11 @@
 static _Atomic size_t outside_bytes; /* of blocks that are not the pool's */
 static _Atomic size_t limit_units = SIZE_MAX;
 
+HK_INLINE bool limited(void)
+{
+    return HK_UNLIKELY(atomic_load_explicit(&limit_units, memory_order_relaxed) != SIZE_MAX);
+}
+
 /*
  * Whether `more` units beside what is used, what is outside, and free ones if dirty_too, are too
  * much. Sums that all threads write are not looked at without a limit.
@@ -100,10 +105,10 @@ static void put_again(struct hk_shard *s, char *p, size_t units, bool clean)
 /* s is entered. */
 static void *take_within(struct hk_shard *s, struct request *r)
 {
-    r->refused = beyond_limit(r->units, false);
+    r->refused = limited() && beyond_limit(r->units, false);
     if (r->refused) return NULL;
     void *p = take_noted(s, r->units, r->align_units, &r->clean, r->now);
-    if (!p) return NULL;
+    if (!p || !limited()) return p;
     hk_shard_tell(s);
     if (!beyond_limit(0, true)) return p;
     put_again(s, p, r->units, r->clean); /* a purge first */
