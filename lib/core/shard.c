@@ -199,16 +199,21 @@ static void free_now(struct hk_shard *s, char *p, size_t units, uint32_t stamp, 
     hk_units_put(s, p, units, stamp, &how);
 }
 
-/* F2 */
+/* F2; s is entered. */
+static void take_in(struct hk_shard *s)
+{
+    struct hk_unit *u = atomic_exchange_explicit(&s->waiting, NULL, memory_order_acquire);
+    for (struct hk_unit *next; u; u = next) {
+        next = u->next;
+        free_now(s, hk_unit_addr(u), u->run_units, u->needed, u->left);
+    }
+    hk_shard_tell(s);
+}
+
 void hk_shard_serve(struct hk_shard *s)
 {
     while (atomic_load_explicit(&s->waiting, memory_order_seq_cst) && hk_lock_try(&s->lock)) {
-        struct hk_unit *u = atomic_exchange_explicit(&s->waiting, NULL, memory_order_acquire);
-        for (struct hk_unit *next; u; u = next) {
-            next = u->next;
-            free_now(s, hk_unit_addr(u), u->run_units, u->needed, u->left);
-        }
-        hk_shard_tell(s);
+        take_in(s);
         hk_lock_release(&s->lock);
     }
 }
@@ -305,6 +310,7 @@ void hk_shards_fork_child_serve(void)
 {
     for (unsigned id = 1; id <= hk_shard_count(); id++) {
         struct hk_shard *s = hk_shard_by_id(id);
-        if (!hk_lock_mine(&s->lock)) hk_shard_serve(s);
+        /* Without the lock: nobody else is here, and a handler may be inside one of its rank. */
+        if (!hk_lock_mine(&s->lock)) take_in(s);
     }
 }

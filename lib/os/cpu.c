@@ -86,9 +86,13 @@ static bool area_has_node(void)
 
 struct hk_cpu_place hk_cpu_now(void)
 {
-    uint32_t cpu = have_area() ? area(AREA_CPU) : UINT32_MAX;
-    if (cpu > INT32_MAX) return ask_vdso();
-    return (struct hk_cpu_place){cpu, area_has_node() ? area(AREA_NODE) : ask_vdso().node};
+    struct hk_cpu_place at;
+    do {
+        at.cpu = have_area() ? area(AREA_CPU) : UINT32_MAX;
+        if (at.cpu > INT32_MAX) return ask_vdso();
+        at.node = area_has_node() ? area(AREA_NODE) : ask_vdso().node;
+    } while (area(AREA_CPU) != at.cpu); /* moved meanwhile: not this one's node */
+    return at;
 }
 
 #endif
