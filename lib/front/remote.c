@@ -9,6 +9,8 @@
  *   stack that is only ever emptied whole has no ABA. R2 the sender looks at the owner's state
  *   after its push, both seq_cst (O1 in heap.c): a parked heap's mail is drained by its sender.
  *   R3 a slab's owner may have changed on the way (it was moved): the drainer sends it on.
+ *   R4 an owner word is stored with release, and who follows it to a heap loads it with acquire:
+ * the heap may be younger than the block, and is whole then.
  *
  * Threads: rings and outboxes belong to the holder of their heap; inboxes to all.
  */
@@ -55,7 +57,7 @@ static struct hk_heap *place(struct hk_heap *h, struct hk_unit *u, void *head, v
                              uint32_t count)
 {
     for (;;) {
-        uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+        uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_acquire); /* R4 */
         if (hk_owner_heap(owner) == h || (owner == HK_OWNER_LOOSE && hk_heap_claim(h, u))) {
             hk_slab_splice(h, u, head, tail, count);
             return NULL;

@@ -40,7 +40,7 @@ static uintptr_t owner_word(const struct hk_heap *h, unsigned c)
 
 static void set_owner(struct hk_unit *u, uintptr_t owner)
 {
-    atomic_store_explicit(&u->owner, owner, memory_order_relaxed);
+    atomic_store_explicit(&u->owner, owner, memory_order_release); /* R4 of front/remote.c */
 }
 
 static void set_followers(struct hk_unit *u, uintptr_t owner)
@@ -217,7 +217,7 @@ void hk_slab_fade(struct hk_heap *h)
 bool hk_slab_claim(struct hk_heap *h, struct hk_unit *u)
 {
     uintptr_t loose = HK_OWNER_LOOSE, mine = owner_word(h, u->cls);
-    if (!atomic_compare_exchange_strong_explicit(&u->owner, &loose, mine, memory_order_acquire,
+    if (!atomic_compare_exchange_strong_explicit(&u->owner, &loose, mine, memory_order_acq_rel,
                                                  memory_order_relaxed))
         return false;
     set_followers(u, mine);
