@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: on which nodes the kernel is to put the heap's pages, where the user asked for more than
- * the first touch. Why: first touch by a thread of the shard's node is right for nearly all;
- * databases and the like want their own. Threads: all.
+ *   the first touch.
+ * Why: first touch by a thread of the shard's node is right for nearly all; databases and the like
+ *   want their own.
+ * Threads: all.
  */
 #ifndef HK_CORE_NUMA_H
 #define HK_CORE_NUMA_H
