@@ -25,6 +25,8 @@
 _Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE, .long_id = HK_ID_NONE};
 
 #define GUEST_YIELDS 100 /* then sleep: the holder may need this CPU */
+#define FORK_YIELDS  20  /* for each heap in a slow path */
+#define FORK_PAUSES  400 /* for all of them: 40 ms with the kernel's own slack */
 
 static struct hk_lock heaps_lock = HK_LOCK_INIT(HK_RANK_HEAPS);
 static struct hk_lock guest_lock = HK_LOCK_INIT(HK_RANK_GUEST);
@@ -180,6 +182,7 @@ void hk_heap_drop_classes(struct hk_heap *h)
 void hk_heap_settle(struct hk_heap *h)
 {
     struct hk_thread *t = h->thread;
+    hk_fork_courtesy();
     hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = NULL; /* or empty slabs would go back into the bins */
@@ -204,6 +207,7 @@ void hk_heap_park(struct hk_thread *t)
     struct hk_heap *h = t->heap;
     t->ended = 1;
     if (!h) return;
+    hk_fork_courtesy();
     hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = NULL;
@@ -315,6 +319,7 @@ void hk_guest_free(struct hk_unit *u, void *p)
  */
 void hk_heap_settle_parked(struct hk_heap *h)
 {
+    hk_fork_courtesy();
     hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->stale = 1;
@@ -329,6 +334,27 @@ void hk_heap_settle_parked(struct hk_heap *h)
 
 /* ---- fork ---- */
 
+/*
+ * For the threads in a slow path: what they were at is lost to the child. One that was put aside
+ * there needs its turn, a few of the scheduler's slices on a busy machine; a bound, as one of them
+ * may itself wait for this thread, or be stopped.
+ */
+static void settle_heaps(void)
+{
+    unsigned pauses = 0;
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        for (unsigned i = 0; h != hk_thread.heap && pauses < FORK_PAUSES; i++) {
+            if (!atomic_load_explicit(&h->busy, memory_order_relaxed)) break;
+            if (i < FORK_YIELDS) {
+                hk_sys_yield();
+            } else {
+                hk_sys_pause();
+                pauses++;
+            }
+        }
+    }
+}
+
 void hk_front_fork_prepare(void)
 {
     hk_fork_begin();
@@ -339,13 +365,7 @@ void hk_front_fork_prepare(void)
     hk_map_fork_prepare();
     hk_pool_fork_prepare();
     hk_learn_fork_prepare();
-    /* About a millisecond at most, in all, for the heaps in a slow path. */
-    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
-        for (int i = 0;
-             i < 20 && h != hk_thread.heap && atomic_load_explicit(&h->busy, memory_order_relaxed);
-             i++)
-            hk_sys_yield();
-    }
+    settle_heaps();
 }
 
 /* Held by the thread that forked, maybe in the middle of a slow path that a signal interrupted. */

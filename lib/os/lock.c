@@ -8,8 +8,8 @@
 #include "os/report.h"
 #include "os/sys.h"
 
-#define SPIN_ROUNDS 100        /* about 1 µs: a critical section here is shorter than a sleep */
-#define COURTESY_NS 2000000ull /* longer than a fork of a small program, shorter than a hang */
+#define SPIN_ROUNDS 100         /* about 1 µs: a critical section here is shorter than a sleep */
+#define COURTESY_NS 50000000ull /* longer than most forks and the waits before, no hang */
 
 #define SETTLE_STEP_NS 50000ull
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/huge.h"
+#include "os/lock.h"
 #include "os/sys.h"
 #include "policy/policy.h"
 #include "slab/slab.h"
@@ -156,6 +157,7 @@ static size_t purge_slab(struct hk_heap *h, struct hk_unit *u)
     if (!u->free || hk_sys_page_bytes() > HK_UNIT_BYTES) return 0;
     look_at(&l, u);
     if (!choose_pages(&l)) return 0;
+    hk_fork_courtesy();
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     unlink_blocks(&l);
     atomic_store_explicit(&h->busy, 0, memory_order_release);

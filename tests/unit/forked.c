@@ -7,9 +7,9 @@
  * Why: by chance it happens once in millions of forks; here for certain.
  */
 #include <pthread.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "front/fast.h"
 #include "hakmem.h"
 #include "hktest.h"
@@ -18,20 +18,6 @@
 static struct hk_lock lock = HK_LOCK_INIT(HK_RANK_META);
 static struct hk_heap *seized, *attached;
 static _Atomic int step;
-
-/* Whether f is true in a child that has run the library's own clean-up. */
-static bool in_child(bool (*f)(void))
-{
-    int status = -1;
-    hk_front_fork_prepare();
-    pid_t child = fork();
-    if (child == 0) {
-        hk_front_fork_child();
-        _exit(f() ? 0 : 1);
-    }
-    hk_fork_end();
-    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
-}
 
 static bool my_lock_stays(void)
 {
@@ -102,10 +88,21 @@ static void *other(void *arg)
     atomic_store(&seized->busy, 1);
     atomic_store(&step, 3);
     wait_for(4);
+    usleep(5000);
     atomic_store(&seized->busy, 0);
+    wait_for(5);
     hk_heap_let_go(seized);
     hk_lock_release(&lock);
     return NULL;
+}
+
+static void *settles(void *arg)
+{
+    hakmem_free(hakmem_malloc(1));
+    atomic_store(&step, 6);
+    hk_heap_settle(hk_thread.heap);
+    atomic_store(&step, 7);
+    return arg;
 }
 
 int main(void)
@@ -133,6 +130,17 @@ int main(void)
     wait_for(3);
     hktest_ok(in_child(their_heap_is_lost), "a heap that it was changing is lost");
     atomic_store(&step, 4);
+    hktest_ok(in_child(their_heap_is_parked), "one whose change ends soon is waited for");
+    atomic_store(&step, 5);
     pthread_join(t, NULL);
+
+    hk_fork_begin();
+    if (pthread_create(&t, NULL, settles, NULL)) hktest_bail("no thread");
+    wait_for(6);
+    usleep(10000);
+    hktest_ok(atomic_load(&step) == 6, "who settles its heap waits for a fork under way");
+    hk_fork_end();
+    pthread_join(t, NULL);
+    hktest_ok(atomic_load(&step) == 7, "and goes on after it");
     return hktest_done();
 }

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "core/numa.h"
 #include "core/pool.h"
 #include "core/units.h"
@@ -225,19 +226,6 @@ static void stalled(void)
 }
 
 /* ---- fork ---- */
-
-static bool in_child(bool (*f)(void))
-{
-    int status = -1;
-    hk_front_fork_prepare();
-    pid_t child = fork();
-    if (child == 0) {
-        hk_front_fork_child();
-        _exit(f() ? 0 : 1);
-    }
-    hk_fork_end();
-    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
-}
 
 static struct hk_shard *torn;
 
