@@ -35,22 +35,23 @@
  */
 struct hk_unit {
     _Atomic uintptr_t owner; /* written by whoever owns the slab; read by all */
-    uintptr_t follow;        /* distance to the record of the slab's first unit, bytes; 0: it is */
     void *free;              /* blocks freed by the owner since the list was last taken */
     uint32_t needed;         /* local frees until hk_slab_event must look */
+    uint32_t magic, bound;   /* tell where linked blocks begin, see hk_slab_begins */
     uint16_t cls;
-    uint8_t asleep; /* not in its class queue: needed counts to the wake-up */
-    uint8_t clean;  /* never written since zeroed: fresh blocks are zero but for their link */
+    uint16_t follow;         /* distance to the record of the slab's first unit, bytes; 0: it is */
     uint16_t linked, blocks; /* blocks on the list or out · blocks of the slab */
-    uint16_t fresh;          /* blocks from this one on were never linked */
     uint16_t holes; /* each unit: a bit a page whose blocks are unlinked, its memory gone */
-    uint32_t left;  /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
+    uint8_t clean;  /* never written since zeroed: fresh blocks are zero but for link and mark */
+    uint8_t asleep : 1; /* not in its class queue: needed counts to the wake-up */
+    uint8_t purged : 1; /* since the list last changed */
+    uint8_t looks : 6;  /* until what is beyond fresh goes back; 0: it went */
+    uint32_t left;      /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
     union {
         uint32_t run_units; /* runs: length, units */
         struct {
             uint16_t seen;  /* the list's head at the last look for idle pages, see purge.c */
-            uint8_t purged; /* since the list last changed */
-            uint8_t looks;  /* until what is beyond fresh goes back; 0: it went */
+            uint16_t fresh; /* blocks from this one on were never linked */
         };
     };
     struct hk_unit *next, *prev; /* class queue of the owning heap */

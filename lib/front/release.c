@@ -49,10 +49,29 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
         hk_front_pace(t->heap);
 }
 
-static HK_NOINLINE void free_foreign(void *p, struct hk_unit *u)
+HK_COLD void hk_front_free_doubtful(void *p, struct hk_unit *first)
+{
+    hk_slab_doubt(first, p, true, HK_CALL_FREE);
+    hk_slab_free(hk_thread.heap, first, p);
+}
+
+/* p lies in unit u of somebody's slab. */
+HK_INLINE void check_foreign(const struct hk_unit *first, const struct hk_unit *u, const void *p,
+                             enum hk_call call)
+{
+    uint32_t off = hk_slab_offset(first, u, p);
+    unsigned grain = hk_class_units(first->cls) > 1 ? HK_LONG_GRAIN : 0;
+    if (HK_LIKELY(!(off & ((1u << grain) - 1))) &&
+        HK_LIKELY(hk_slab_may_begin(first, off >> grain)) && HK_LIKELY(!hk_slab_marked(first, p)))
+        return;
+    hk_slab_doubt(first, p, false, call);
+}
+
+static HK_NOINLINE void free_foreign(void *p, struct hk_unit *unit)
 {
     struct hk_thread *t = &hk_thread;
-    u = hk_slab_first(u);
+    struct hk_unit *u = hk_slab_first(unit);
+    check_foreign(u, unit, p, HK_CALL_FREE);
     /* A thread that only frees needs a heap too, for its rings and for slabs that are loose. */
     if (HK_UNLIKELY(!t->heap) && !hk_heap_attach(t)) {
         hk_guest_free(u, p);
@@ -151,8 +170,9 @@ static HK_NOINLINE void *move_slow(void *p, size_t n, size_t have)
 }
 
 /* p, of slab u, which the calling thread's heap owns. */
-HK_INLINE void *realloc_own(struct hk_heap *h, struct hk_unit *u, void *p, size_t n)
+HK_INLINE void *realloc_own(struct hk_heap *h, struct hk_unit *u, void *p, size_t n, bool sure)
 {
+    if (HK_UNLIKELY(!sure)) hk_slab_doubt(u, p, true, HK_CALL_REALLOC);
     size_t have = hk_class_bytes(u->cls);
     if (fits(have, n)) return p;
     void *q = hk_fast_alloc(n);
@@ -174,7 +194,9 @@ static HK_NOINLINE void *realloc_other(void *p, size_t n)
     } else if (owner == HK_OWNER_RUN) {
         q = resize_run(u, p, n, &have);
     } else {
-        have = hk_class_bytes(hk_slab_first(u)->cls);
+        struct hk_unit *first = hk_slab_first(u);
+        check_foreign(first, u, p, HK_CALL_REALLOC);
+        have = hk_class_bytes(first->cls);
         if (fits(have, n)) return p;
     }
     return q ? q : move_slow(p, n, have);
@@ -186,7 +208,8 @@ void *hk_front_realloc(void *p, size_t n)
     struct hk_unit *u = hk_unit_of(p);
     uintptr_t owner = HK_LIKELY(u != NULL) ? atomic_load_explicit(&u->owner, memory_order_relaxed)
                                            : HK_OWNER_NONE;
-    if (HK_LIKELY(owner == t->id)) return realloc_own(t->heap, u, p, n);
-    if (owner == t->long_id) return realloc_own(t->heap, hk_slab_first(u), p, n);
-    return realloc_other(p, n);
+    if (HK_LIKELY(owner == t->id)) return realloc_own(t->heap, u, p, n, hk_is_own_short(u, p));
+    if (owner != t->long_id) return realloc_other(p, n);
+    struct hk_unit *first = hk_slab_first(u);
+    return realloc_own(t->heap, first, p, n, hk_is_own_long(first, u, p));
 }

@@ -3,8 +3,10 @@
  * What: frees of blocks that belong to another heap: gathered, sent, taken in.
  * Why: blocks of one slab travel as one segment, which its owner splices in by touching two of
  *   them, and segments for one heap leave together: one exchange on a foreign line per 32 KiB.
- * Format: a segment is a list of one slab's blocks, linked by their first words. The head's second
- *   word holds tail and count; the tail's first word links to the next segment's head.
+ * Format: a segment is a list of one slab's blocks, linked by their first words; their second ones
+ *   are their marks (M1 of slab.h). The tail's first word links to the next segment's head. The
+ *   head's holds, while it is under way and is not the tail too, places in the slab: of the next
+ *   block and of the tail, and the count.
  * Ordering: R1 a chain is linked before it is pushed (release), and taken whole (acquire): a
  *   stack that is only ever emptied whole has no ABA. R2 the sender looks at the owner's state
  *   after its push, both seq_cst (O1 in heap.c): a parked heap's mail is drained by its sender.
@@ -19,20 +21,45 @@
 #include "policy/policy.h"
 
 #define COUNT_SHIFT 48 /* user addresses end at 2^47; a slab has at most 4096 blocks */
+#define TAIL_SHIFT  16
+#define PLACE_MASK                                                                                 \
+    0xffffu /* a block's place in its slab, in grains of 16 bytes: of 1 MiB at most */
 
-static void seal(void *head, void *tail, uint32_t count)
+struct segment {
+    void *head, *tail;
+    uint32_t count;
+};
+
+static uintptr_t place_of(const struct hk_unit *u, const void *p)
 {
-    ((uintptr_t *)head)[1] = (uintptr_t)tail | (uintptr_t)count << COUNT_SHIFT;
+    return ((uintptr_t)p - (uintptr_t)hk_unit_addr(u)) >> HK_LONG_GRAIN;
 }
 
-static void *segment_tail(const void *head)
+static void *block_at(const struct hk_unit *u, uintptr_t place)
 {
-    return (void *)(((const uintptr_t *)head)[1] & (((uintptr_t)1 << COUNT_SHIFT) - 1));
+    return hk_unit_addr(u) + ((place & PLACE_MASK) << HK_LONG_GRAIN);
 }
 
-static uint32_t segment_count(const void *head)
+/* One block alone is its own tail, and stays as it is. */
+static void seal(const struct hk_unit *u, struct segment s)
 {
-    return (uint32_t)(((const uintptr_t *)head)[1] >> COUNT_SHIFT);
+    uintptr_t *first = s.head;
+    if (s.count == 1) return;
+    *first = (uintptr_t)s.count << COUNT_SHIFT | place_of(u, s.tail) << TAIL_SHIFT |
+             place_of(u, (void *)*first);
+}
+
+static struct segment unseal(const struct hk_unit *u, void *head)
+{
+    uintptr_t *first = head, seal = *first;
+    struct segment s = {head, head, (uint32_t)(seal >> COUNT_SHIFT)};
+    if (s.count == 0) {
+        s.count = 1;
+        return s;
+    }
+    s.tail = block_at(u, seal >> TAIL_SHIFT);
+    *first = (uintptr_t)block_at(u, seal);
+    return s;
 }
 
 /* last is the tail of the chain's last segment. */
@@ -86,7 +113,7 @@ void hk_remote_give(struct hk_heap *h, struct hk_unit *u, void *head, void *tail
         o->to = to;
         o->last = tail;
     }
-    seal(head, tail, count);
+    seal(u, (struct segment){head, tail, count});
     *(void **)tail = o->chain;
     o->chain = head;
     o->bytes += count * (uint32_t)hk_class_bytes(u->cls);
@@ -104,6 +131,7 @@ static HK_NOINLINE void start_ring(struct hk_heap *h, struct hk_ring *r, struct 
 {
     uint32_t room = HK_RING_BYTES / (uint32_t)hk_class_bytes(u->cls);
     if (r->slab) evict(h, r);
+    hk_slab_set_mark(u, p);
     *r = (struct hk_ring){u, p, p, 1, room};
     if (room <= 1) evict(h, r);
 }
@@ -115,6 +143,7 @@ void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p)
         start_ring(h, r, u, p);
         return;
     }
+    hk_slab_set_mark(u, p);
     *(void **)p = r->head;
     r->head = p;
     if (HK_UNLIKELY(++r->count >= r->room)) evict(h, r);
@@ -122,10 +151,9 @@ void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p)
 
 void hk_remote_free_from(struct hk_heap *guest, struct hk_unit *u, void *p)
 {
+    hk_slab_set_mark(u, p);
     struct hk_heap *to = place(guest, u, p, p, 1);
-    if (!to) return;
-    seal(p, p, 1);
-    push(to, p, p);
+    if (to) push(to, p, p); /* one block needs no seal */
 }
 
 void hk_remote_flush(struct hk_heap *h)
@@ -148,16 +176,18 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
             head = atomic_exchange_explicit(&h->inbox, NULL, memory_order_acquire);
             if (!head) break;
         }
-        void *tail = segment_tail(head), *next = *(void **)tail;
-        uint32_t count = segment_count(head);
         struct hk_unit *u = hk_slab_first(hk_unit_of(head));
-        if (next) __builtin_prefetch(next);
-        n += count;
-        h->drained += count;
+        struct segment s = unseal(u, head);
+        head = *(void **)s.tail;
+        if (head) __builtin_prefetch(head);
+        n += s.count;
+        h->drained += s.count;
         h->settled = 0;
-        struct hk_heap *to = place(h, u, head, tail, count);
-        if (HK_UNLIKELY(to != NULL)) push(to, head, tail); /* R3; sealed it is already */
-        head = next;
+        struct hk_heap *to = place(h, u, s.head, s.tail, s.count);
+        if (HK_UNLIKELY(to != NULL)) { /* R3 */
+            seal(u, s);
+            push(to, s.head, s.tail);
+        }
     }
     h->pending = head;
     atomic_store_explicit(&h->busy, busy, memory_order_release);

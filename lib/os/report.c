@@ -64,6 +64,26 @@ void hk_warn(const char *a, const char *b, const char *c)
     hk_sys_write(2, line, t.len);
 }
 
+void hk_die_block(const char *what, const void *ptr, size_t into, size_t size)
+{
+    char line[200];
+    struct hk_text t = {line, sizeof line - 1, 0};
+    hk_text_str(&t, "hakmem: ");
+    hk_text_str(&t, what);
+    hk_text_str(&t, ": ");
+    hk_text_hex(&t, (uintptr_t)ptr);
+    if (into) {
+        hk_text_str(&t, ", ");
+        hk_text_dec(&t, into);
+        hk_text_str(&t, " bytes into a block");
+    }
+    hk_text_str(&t, ", size class ");
+    hk_text_dec(&t, size);
+    line[t.len++] = '\n';
+    hk_sys_write(2, line, t.len);
+    abort();
+}
+
 void hk_die(const char *what, const void *ptr)
 {
     char line[200];

@@ -112,6 +112,7 @@ static void unlink_blocks(struct look *l)
         }
     }
     *link = NULL;
+    hk_slab_set_bound(u);
 }
 
 static size_t give_back(char *from, char *to)
@@ -229,6 +230,12 @@ void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end)
     while (!u[i].holes) i++;
     blocks_of_page(u, i, (unsigned)__builtin_ctz(u[i].holes), first, end);
     u[i].holes &= (uint16_t)(u[i].holes - 1);
+}
+
+bool hk_slab_in_hole(const struct hk_unit *u, uint32_t block)
+{
+    size_t off = block * hk_class_bytes(u->cls);
+    return u[off / HK_UNIT_BYTES].holes >> (off % HK_UNIT_BYTES / hk_sys_page_bytes()) & 1;
 }
 
 uint32_t hk_slab_hole_blocks(const struct hk_unit *u)

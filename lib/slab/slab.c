@@ -50,7 +50,27 @@ static void set_followers(struct hk_unit *u, uintptr_t owner)
 
 static void set_follow(struct hk_unit *u, uintptr_t bytes_a_unit)
 {
-    for (unsigned i = 1; i < hk_class_units(u->cls); i++) u[i].follow = i * bytes_a_unit;
+    for (unsigned i = 1; i < hk_class_units(u->cls); i++)
+        u[i].follow = (uint16_t)(i * bytes_a_unit);
+}
+
+static uint32_t grain_bytes(const struct hk_unit *u)
+{
+    return hk_class_units(u->cls) > 1 ? 1u << HK_LONG_GRAIN : 1;
+}
+
+static void set_magic(struct hk_unit *u)
+{
+    uint32_t size = (uint32_t)hk_class_bytes(u->cls) / grain_bytes(u);
+    u->magic = (uint32_t)(((uint64_t)1 << 32) / size + 1);
+    u->bound = 0;
+}
+
+void hk_slab_set_bound(struct hk_unit *u)
+{
+    uint32_t holes = 0, size = (uint32_t)hk_class_bytes(u->cls) / grain_bytes(u);
+    for (unsigned i = 0; i < hk_class_units(u->cls); i++) holes |= u[i].holes;
+    u->bound = holes ? 0 : u->fresh * (size * u->magic);
 }
 
 static bool slab_new(struct hk_heap *h, unsigned c)
@@ -76,6 +96,7 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     u->seen = 0;
     u->clean = clean;
     u->blocks = (uint16_t)hk_class_blocks(c);
+    set_magic(u);
     for (unsigned i = 0; i < hk_class_units(c); i++) u[i].holes = 0;
     set_follow(u, sizeof *u);
     set_followers(u, owner_word(h, c));
@@ -105,8 +126,12 @@ static void *link_blocks(struct hk_unit *u, uint32_t first, uint32_t end, void *
 {
     size_t size = hk_class_bytes(u->cls);
     char *p = hk_unit_addr(u) + size * first, *list = p;
-    for (uint32_t i = first; i + 1 < end; i++, p += size) *(void **)p = p + size;
+    for (uint32_t i = first; i + 1 < end; i++, p += size) {
+        *(void **)p = p + size;
+        hk_slab_set_mark(u, p);
+    }
     *(void **)p = rest;
+    hk_slab_set_mark(u, p);
     u->linked = (uint16_t)(u->linked + (end - first));
     return list;
 }
@@ -127,10 +152,12 @@ static void *extend(struct hk_unit *u, uint32_t n, void *rest)
     uint32_t first = u->fresh, end = first + n;
     if (first == u->blocks) {
         hk_slab_close_hole(u, &first, &end);
+        hk_slab_set_bound(u);
         return link_blocks(u, first, end, rest);
     }
     if (end > u->blocks) end = u->blocks;
     u->fresh = (uint16_t)end;
+    hk_slab_set_bound(u);
     u->looks = HK_FRESH_LOOKS;
     return first ? link_blocks(u, first, end, rest) : link_coloured(u, end, rest);
 }
@@ -351,6 +378,7 @@ size_t hk_slab_check(const struct hk_heap *h)
             for (void *p = u->free; p; p = *(void **)p) {
                 size_t off = (size_t)((char *)p - hk_unit_addr(u));
                 HK_CHECK(off % hk_class_bytes(c) == 0 && off / hk_class_bytes(c) < u->fresh, p);
+                HK_CHECK(hk_slab_marked(u, p), p);
                 n++;
                 HK_CHECK(n <= u->linked, p);
             }
