@@ -309,6 +309,8 @@ void hk_guest_free(struct hk_unit *u, void *p)
     hk_fork_courtesy();
     struct hk_heap *h = enter_guest();
     if (!h) return; /* not even memory for a heap: this block is lost */
+    if (hk_owner_heap(atomic_load_explicit(&u->owner, memory_order_relaxed)) == h)
+        hk_slab_doubt(u, p, true, HK_CALL_FREE); /* all can be told now */
     hk_remote_free_from(h, u, p);
     leave_guest(h);
 }

@@ -72,6 +72,23 @@ static unsigned sharing_a_set(void)
     return most;
 }
 
+/* The test without a division against one with it, for each place in a slab of class c. */
+static bool begins_are_right(unsigned c)
+{
+    size_t size = hk_class_bytes(c);
+    void *p = hakmem_malloc(size);
+    const struct hk_unit *u = hk_slab_first(hk_unit_of(p));
+    uint32_t grain = hk_class_units(c) > 1 ? 1u << HK_LONG_GRAIN : 1;
+    bool right = true;
+    for (size_t off = 0; off < hk_class_units(c) * HK_UNIT_BYTES; off += grain) {
+        bool start = off % size == 0;
+        right &= hk_slab_begins(u, (uint32_t)(off / grain)) == (start && off / size < u->fresh);
+        right &= hk_slab_may_begin(u, (uint32_t)(off / grain)) == start;
+    }
+    hakmem_free(p);
+    return right;
+}
+
 int main(void)
 {
     unsigned most =
@@ -90,6 +107,9 @@ int main(void)
     hakmem_trim(0);
     hk_front_check();
     hktest_ok(hk_pool_used_units() == 0, "all freed and trimmed: no unit is left in a slab");
+    bool begins = true;
+    for (unsigned c = 1; c < HK_CLASSES; c++) begins &= begins_are_right(c);
+    hktest_ok(begins, "where blocks begin is told right for each class and place");
     void *p = hakmem_malloc(0), *q = hakmem_malloc(0);
     hktest_ok(p && q && p != q, "malloc(0) is a block");
     hakmem_free(p);
