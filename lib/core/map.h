@@ -36,17 +36,28 @@
 struct hk_unit {
     _Atomic uintptr_t owner; /* written by whoever owns the slab; read by all */
     void *free;              /* blocks freed by the owner since the list was last taken */
-    uint32_t needed;         /* local frees until hk_slab_event must look */
-    uint32_t magic, bound;   /* tell where linked blocks begin, see hk_slab_begins */
-    uint16_t cls;
+    union {
+        struct {
+            uint32_t magic, phase, bound; /* each unit: where blocks begin, see slab/begin.h */
+        };
+        struct {
+            uint32_t tail;      /* run: bytes of it that its block does not use */
+            uint32_t stamp, as; /* run on its way to the pool: hk_shard_free */
+        };
+    };
+    uint32_t needed; /* local frees until hk_slab_event must look */
+    union {
+        uint16_t left; /* asleep: blocks still out once needed reaches 0 */
+        uint16_t rule; /* run: of the place that asked for it, see large.h */
+    };
     uint16_t follow;         /* distance to the record of the slab's first unit, bytes; 0: it is */
     uint16_t linked, blocks; /* blocks on the list or out · blocks of the slab */
     uint16_t holes; /* each unit: a bit a page whose blocks are unlinked, its memory gone */
-    uint8_t clean;  /* never written since zeroed: fresh blocks are zero but for link and mark */
+    uint8_t cls;
+    uint8_t clean : 1;  /* never written since zeroed: fresh blocks are, but for link and mark */
     uint8_t asleep : 1; /* not in its class queue: needed counts to the wake-up */
     uint8_t purged : 1; /* since the list last changed */
-    uint8_t looks : 6;  /* until what is beyond fresh goes back; 0: it went */
-    uint32_t left;      /* asleep: blocks still out once needed reaches 0 · run: tail bytes */
+    uint8_t looks : 5;  /* until what is beyond fresh goes back; 0: it went */
     union {
         uint32_t run_units; /* runs: length, units */
         struct {
@@ -57,6 +68,7 @@ struct hk_unit {
     struct hk_unit *next, *prev; /* class queue of the owning heap */
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_unit) == HK_LINE_BYTES, "one record, one line");
+_Static_assert(HK_ALL_CLASSES <= UINT8_MAX + 1, "a class fits its byte");
 
 enum hk_chunk_state { HK_CHUNK_NONE, HK_CHUNK_USED, HK_CHUNK_FREE, HK_CHUNK_LOST };
 

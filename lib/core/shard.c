@@ -205,7 +205,7 @@ static void take_in(struct hk_shard *s)
     struct hk_unit *u = atomic_exchange_explicit(&s->waiting, NULL, memory_order_acquire);
     for (struct hk_unit *next; u; u = next) {
         next = u->next;
-        free_now(s, hk_unit_addr(u), u->run_units, u->needed, u->left);
+        free_now(s, hk_unit_addr(u), u->run_units, u->stamp, u->as);
     }
     hk_shard_tell(s);
 }
@@ -227,8 +227,8 @@ void hk_shard_free(struct hk_shard *s, char *p, size_t units, uint32_t stamp, ui
     }
     struct hk_unit *u = hk_unit_of(p);
     u->run_units = (uint32_t)units;
-    u->needed = stamp;
-    u->left = as;
+    u->stamp = stamp;
+    u->as = as;
     struct hk_unit *seen = atomic_load_explicit(&s->waiting, memory_order_relaxed);
     do {
         u->next = seen;

@@ -22,7 +22,7 @@ HK_INLINE void *hk_bin_pop(struct hk_thread *t, size_t c)
     void *p = t->bin[c];
     if (HK_LIKELY(p != NULL)) {
         t->bin[c] = *(void **)p;
-        ((uintptr_t *)p)[1] = 0; /* M1 */
+        hk_unmark(p);
     }
     return p;
 }
@@ -66,15 +66,12 @@ HK_INLINE void *hk_fast_alloc_aligned(size_t n, size_t align)
  */
 HK_INLINE bool hk_is_own_short(const struct hk_unit *u, const void *p)
 {
-    return HK_LIKELY(hk_slab_begins(u, (uint16_t)(uintptr_t)p)) && HK_LIKELY(!hk_slab_marked(u, p));
+    return HK_LIKELY(hk_begins_short(u, p)) && HK_LIKELY(!hk_is_marked(u, p));
 }
 
 HK_INLINE bool hk_is_own_long(const struct hk_unit *first, const struct hk_unit *u, const void *p)
 {
-    uint32_t off = hk_slab_offset(first, u, p);
-    return HK_LIKELY(!(off & ((1u << HK_LONG_GRAIN) - 1))) &&
-           HK_LIKELY(hk_slab_begins(first, off >> HK_LONG_GRAIN)) &&
-           HK_LIKELY(!hk_slab_marked(first, p));
+    return HK_LIKELY(hk_begins(u, p)) && HK_LIKELY(!hk_is_marked(first, p));
 }
 
 /*

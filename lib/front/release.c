@@ -59,10 +59,8 @@ HK_COLD void hk_front_free_doubtful(void *p, struct hk_unit *first)
 HK_INLINE void check_foreign(const struct hk_unit *first, const struct hk_unit *u, const void *p,
                              enum hk_call call)
 {
-    uint32_t off = hk_slab_offset(first, u, p);
-    unsigned grain = hk_class_units(first->cls) > 1 ? HK_LONG_GRAIN : 0;
-    if (HK_LIKELY(!(off & ((1u << grain) - 1))) &&
-        HK_LIKELY(hk_slab_may_begin(first, off >> grain)) && HK_LIKELY(!hk_slab_marked(first, p)))
+    if (HK_LIKELY(first->cls < HK_CLASSES) && HK_LIKELY(hk_may_begin(u, p)) &&
+        HK_LIKELY(!hk_is_marked(first, p)))
         return;
     hk_slab_doubt(first, p, false, call);
 }

@@ -22,6 +22,7 @@
 
 #define COUNT_SHIFT 48 /* user addresses end at 2^47; a slab has at most 4096 blocks */
 #define TAIL_SHIFT  16
+#define PLACE_SHIFT 4
 #define PLACE_MASK                                                                                 \
     0xffffu /* a block's place in its slab, in grains of 16 bytes: of 1 MiB at most */
 
@@ -32,12 +33,12 @@ struct segment {
 
 static uintptr_t place_of(const struct hk_unit *u, const void *p)
 {
-    return ((uintptr_t)p - (uintptr_t)hk_unit_addr(u)) >> HK_LONG_GRAIN;
+    return ((uintptr_t)p - (uintptr_t)hk_unit_addr(u)) >> PLACE_SHIFT;
 }
 
 static void *block_at(const struct hk_unit *u, uintptr_t place)
 {
-    return hk_unit_addr(u) + ((place & PLACE_MASK) << HK_LONG_GRAIN);
+    return hk_unit_addr(u) + ((place & PLACE_MASK) << PLACE_SHIFT);
 }
 
 /* One block alone is its own tail, and stays as it is. */
@@ -131,7 +132,7 @@ static HK_NOINLINE void start_ring(struct hk_heap *h, struct hk_ring *r, struct 
 {
     uint32_t room = HK_RING_BYTES / (uint32_t)hk_class_bytes(u->cls);
     if (r->slab) evict(h, r);
-    hk_slab_set_mark(u, p);
+    hk_mark(u, p);
     *r = (struct hk_ring){u, p, p, 1, room};
     if (room <= 1) evict(h, r);
 }
@@ -143,7 +144,7 @@ void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p)
         start_ring(h, r, u, p);
         return;
     }
-    hk_slab_set_mark(u, p);
+    hk_mark(u, p);
     *(void **)p = r->head;
     r->head = p;
     if (HK_UNLIKELY(++r->count >= r->room)) evict(h, r);
@@ -151,7 +152,7 @@ void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p)
 
 void hk_remote_free_from(struct hk_heap *guest, struct hk_unit *u, void *p)
 {
-    hk_slab_set_mark(u, p);
+    hk_mark(u, p);
     struct hk_heap *to = place(guest, u, p, p, 1);
     if (to) push(to, p, p); /* one block needs no seal */
 }

@@ -40,7 +40,7 @@ static void count_units(struct hk_large_counts *by, size_t more)
 
 static size_t resident_tail(const struct hk_unit *u)
 {
-    return u->clean ? 0 : u->left;
+    return u->clean ? 0 : u->tail;
 }
 
 /* Wrapping sums: what is freed here may have been counted elsewhere. */
@@ -67,9 +67,9 @@ static void count_tail(struct hk_large_counts *n, size_t more, size_t more_dirty
  */
 static void set_tail(struct hk_large_counts *by, struct hk_unit *u, size_t n, bool clean)
 {
-    size_t before = u->left, dirty_before = resident_tail(u);
+    size_t before = u->tail, dirty_before = resident_tail(u);
     size_t tail = (hk_large_bytes(u) - n) & (HK_UNIT_BYTES - hk_sys_page_bytes());
-    u->left = (uint32_t)tail;
+    u->tail = (uint32_t)tail;
     u->clean = clean;
     count_tail(by, tail - before, resident_tail(u) - dirty_before);
 }
@@ -77,18 +77,18 @@ static void set_tail(struct hk_large_counts *by, struct hk_unit *u, size_t n, bo
 /* Before the block is handed out: its owner may use all of it, so this is the only moment. */
 static void purge_tail(struct hk_large_counts *by, struct hk_unit *u, char *p, size_t n)
 {
-    if (u->left < HK_TAIL_PURGE_MIN) return;
+    if (u->tail < HK_TAIL_PURGE_MIN) return;
     size_t sum = atomic_load_explicit(&dirty_tails, memory_order_relaxed);
     size_t used = hk_pool_used_units() << HK_UNIT_SHIFT;
     if (sum > PTRDIFF_MAX) sum = 0; /* who took less has told, who took more not yet */
     /* A small block that is aligned like a large one has a unit, and most of it is tail. */
-    if (u->left <= n && !hk_policy_tail_purge(resident_tail(u), sum, used)) return;
-    if (hk_sys_purge(p + hk_large_bytes(u) - u->left, u->left)) set_tail(by, u, n, true);
+    if (u->tail <= n && !hk_policy_tail_purge(resident_tail(u), sum, used)) return;
+    if (hk_sys_purge(p + hk_large_bytes(u) - u->tail, u->tail)) set_tail(by, u, n, true);
 }
 
 void hk_large_retire(struct hk_large_counts *by, struct hk_unit *u)
 {
-    count_tail(by, -(size_t)u->left, -resident_tail(u));
+    count_tail(by, -(size_t)u->tail, -resident_tail(u));
     atomic_store_explicit(&u->owner, HK_OWNER_NONE, memory_order_relaxed);
     count_units(by, -(size_t)u->run_units);
     bump(by, &by->frees);
@@ -97,11 +97,11 @@ void hk_large_retire(struct hk_large_counts *by, struct hk_unit *u)
 void *hk_large_revive(struct hk_large_counts *by, struct hk_unit *u, size_t n, bool zero)
 {
     char *p = hk_unit_addr(u);
-    size_t tail = u->left;
+    size_t tail = u->tail;
     bool clean = u->clean;
     size_t now = (hk_large_bytes(u) - n) & (HK_UNIT_BYTES - hk_sys_page_bytes());
     bool longer = u->run_units > hk_bytes_to_units(n); /* its tail lies elsewhere */
-    u->left = 0;
+    u->tail = 0;
     clean = clean && now <= tail && !longer; /* as it was */
     set_tail(by, u, n, clean);
     if (!clean && !longer) purge_tail(by, u, p, n);
@@ -133,7 +133,7 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
     if (!p) return NULL;
     struct hk_unit *u = hk_unit_of(p);
     u->run_units = (uint32_t)units;
-    u->left = 0;
+    u->tail = 0;
     set_tail(by, u, n, clean);
     if (!clean) purge_tail(by, u, p, n);
     atomic_store_explicit(&u->owner, HK_OWNER_RUN, memory_order_relaxed);
@@ -151,7 +151,7 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
 
 void hk_large_set_rule(void *p, unsigned rule)
 {
-    hk_unit_of(p)->cls = (uint16_t)(rule ? HK_RULED | rule : 0);
+    hk_unit_of(p)->rule = (uint16_t)(rule ? HK_RULED | rule : 0);
 }
 
 HK_INLINE void give_as(void *p, size_t units, enum hk_action action)

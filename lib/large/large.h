@@ -29,7 +29,7 @@ void hk_large_set_rule(void *p, unsigned rule);
              */
 HK_INLINE unsigned hk_large_rule(const struct hk_unit *u)
 {
-    return HK_UNLIKELY(hk_policy_now().sites) && u->cls & HK_RULED ? u->cls & ~HK_RULED : 0;
+    return HK_UNLIKELY(hk_policy_now().sites) && u->rule & HK_RULED ? u->rule & ~HK_RULED : 0;
 }
 /* Units that large or big blocks leave go to the pool, or to the kernel, as is decided. */
 void hk_large_give(void *p, size_t units);

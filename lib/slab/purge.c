@@ -112,7 +112,7 @@ static void unlink_blocks(struct look *l)
         }
     }
     *link = NULL;
-    hk_slab_set_bound(u);
+    hk_begin_tell(u, 0, u->fresh);
 }
 
 static size_t give_back(char *from, char *to)

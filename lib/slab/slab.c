@@ -54,25 +54,6 @@ static void set_follow(struct hk_unit *u, uintptr_t bytes_a_unit)
         u[i].follow = (uint16_t)(i * bytes_a_unit);
 }
 
-static uint32_t grain_bytes(const struct hk_unit *u)
-{
-    return hk_class_units(u->cls) > 1 ? 1u << HK_LONG_GRAIN : 1;
-}
-
-static void set_magic(struct hk_unit *u)
-{
-    uint32_t size = (uint32_t)hk_class_bytes(u->cls) / grain_bytes(u);
-    u->magic = (uint32_t)(((uint64_t)1 << 32) / size + 1);
-    u->bound = 0;
-}
-
-void hk_slab_set_bound(struct hk_unit *u)
-{
-    uint32_t holes = 0, size = (uint32_t)hk_class_bytes(u->cls) / grain_bytes(u);
-    for (unsigned i = 0; i < hk_class_units(u->cls); i++) holes |= u[i].holes;
-    u->bound = holes ? 0 : u->fresh * (size * u->magic);
-}
-
 static bool slab_new(struct hk_heap *h, unsigned c)
 {
     bool clean;
@@ -87,7 +68,7 @@ static bool slab_new(struct hk_heap *h, unsigned c)
         return false;
     }
     struct hk_unit *u = hk_unit_of(p);
-    u->cls = (uint16_t)c;
+    u->cls = (uint8_t)c;
     u->free = NULL;
     u->needed = u->left = 0;
     u->linked = u->fresh = 0;
@@ -96,8 +77,8 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     u->seen = 0;
     u->clean = clean;
     u->blocks = (uint16_t)hk_class_blocks(c);
-    set_magic(u);
     for (unsigned i = 0; i < hk_class_units(c); i++) u[i].holes = 0;
+    hk_begin_birth(u);
     set_follow(u, sizeof *u);
     set_followers(u, owner_word(h, c));
     set_owner(u, owner_word(h, c));
@@ -128,10 +109,10 @@ static void *link_blocks(struct hk_unit *u, uint32_t first, uint32_t end, void *
     char *p = hk_unit_addr(u) + size * first, *list = p;
     for (uint32_t i = first; i + 1 < end; i++, p += size) {
         *(void **)p = p + size;
-        hk_slab_set_mark(u, p);
+        hk_mark(u, p);
     }
     *(void **)p = rest;
-    hk_slab_set_mark(u, p);
+    hk_mark(u, p);
     u->linked = (uint16_t)(u->linked + (end - first));
     return list;
 }
@@ -152,12 +133,12 @@ static void *extend(struct hk_unit *u, uint32_t n, void *rest)
     uint32_t first = u->fresh, end = first + n;
     if (first == u->blocks) {
         hk_slab_close_hole(u, &first, &end);
-        hk_slab_set_bound(u);
+        hk_begin_tell(u, first, end);
         return link_blocks(u, first, end, rest);
     }
     if (end > u->blocks) end = u->blocks;
     u->fresh = (uint16_t)end;
-    hk_slab_set_bound(u);
+    hk_begin_tell(u, first, end);
     u->looks = HK_FRESH_LOOKS;
     return first ? link_blocks(u, first, end, rest) : link_coloured(u, end, rest);
 }
@@ -176,11 +157,11 @@ static HK_NOINLINE void *lengthen(struct hk_heap *h, struct hk_unit *u, uint32_t
 /* All blocks of u are linked, and out: u is asleep, or let loose. */
 static HK_NOINLINE void fall_asleep(struct hk_heap *h, struct hk_unit *u, unsigned c)
 {
-    uint32_t wake = hk_policy_wake(u->blocks);
+    uint16_t wake = (uint16_t)hk_policy_wake(u->blocks);
     dequeue(h, u);
     u->asleep = 1;
     u->needed = wake;
-    u->left = u->blocks - wake;
+    u->left = (uint16_t)(u->blocks - wake);
     if (h->streak[c] < HK_LOOSE_UNITS) {
         h->streak[c] = (uint8_t)(h->streak[c] + hk_class_units(c));
         return;
@@ -378,7 +359,7 @@ size_t hk_slab_check(const struct hk_heap *h)
             for (void *p = u->free; p; p = *(void **)p) {
                 size_t off = (size_t)((char *)p - hk_unit_addr(u));
                 HK_CHECK(off % hk_class_bytes(c) == 0 && off / hk_class_bytes(c) < u->fresh, p);
-                HK_CHECK(hk_slab_marked(u, p), p);
+                HK_CHECK(hk_is_marked(u, p), p);
                 n++;
                 HK_CHECK(n <= u->linked, p);
             }

@@ -11,7 +11,6 @@
  *   S2 awake: on its class queue, needed = out. S3 asleep: all blocks linked, list taken; needed
  *   counts to the wake-up, left is out then. S4 a slab goes back to the pool only when out = 0.
  *   S5 a slab that falls asleep may be let loose: no heap's, until the first free into it.
- *   M1 the second word of a free block is its mark, of a block in use it is not.
  *
  * Ordering: C1 a slab is let loose by a release store and claimed by a compare-exchange with
  *   acquire: the claimer sees all that the last owner did. Nobody touches a loose slab.
@@ -21,6 +20,7 @@
 #ifndef HK_SLAB_SLAB_H
 #define HK_SLAB_SLAB_H
 
+#include "slab/begin.h"
 #include "slab/heap.h"
 
 /* Move a slab's free blocks into bin c (empty before); false if the kernel gives no memory. */
@@ -43,8 +43,6 @@ void hk_slab_release_empty_of(struct hk_heap *h, unsigned c);
  * from within a slow path: h->busy is clear on entry and after.
  */
 size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks);
-/* fresh or holes of u have changed. */
-void hk_slab_set_bound(struct hk_unit *u);
 /* All fresh blocks of u are linked, some others are not: [*first, *end) leave their hole. */
 void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end);
 /* Whether block `block` of u is in a hole. */
@@ -64,51 +62,6 @@ HK_INLINE struct hk_unit *hk_slab_first(struct hk_unit *u)
     return (struct hk_unit *)((uintptr_t)u - u->follow);
 }
 
-/* Bytes from the start of the slab that begins with record first to p, which lies in unit u. */
-HK_INLINE uint32_t hk_slab_offset(const struct hk_unit *first, const struct hk_unit *u,
-                                  const void *p)
-{
-    uint32_t units = (uint32_t)((uintptr_t)u - (uintptr_t)first);
-    return (units << (HK_UNIT_SHIFT - 6)) + (uint32_t)((uintptr_t)p & (HK_UNIT_BYTES - 1));
-}
-
-/*
- * Whether a linked block begins so many grains into the slab, without a division: of a short slab a
- * grain is a byte, of a long one 16. With magic = 2^32 / size + 1, rounded down, the low half of
- * grains * magic is q * (size * magic - 2^32) for block q's start, and beyond all of these for any
- * other place (after Lemire, Kaser and Kurz, "Faster remainder by direct computation", 2019; here
- * grains * size < 2^31). So bound says how many blocks: the linked ones; none if the slab has
- * holes, when hk_slab_doubt must look closer.
- */
-HK_INLINE bool hk_slab_begins(const struct hk_unit *first, uint32_t grains)
-{
-    return grains * first->magic < first->bound;
-}
-
-/* The same for any thread: what is beyond the linked blocks is not told apart. */
-HK_INLINE bool hk_slab_may_begin(const struct hk_unit *first, uint32_t grains)
-{
-    return grains * first->magic < first->magic;
-}
-
-#define HK_LONG_GRAIN 4 /* log2 */
-
-/* Second word of a block that is free, wherever it waits: M1 that of a block in use is another. */
-HK_INLINE uintptr_t hk_slab_mark(const struct hk_unit *first, const void *p)
-{
-    return (uintptr_t)first + (uintptr_t)p;
-}
-
-HK_INLINE bool hk_slab_marked(const struct hk_unit *first, const void *p)
-{
-    return ((const uintptr_t *)p)[1] == hk_slab_mark(first, p);
-}
-
-HK_INLINE void hk_slab_set_mark(const struct hk_unit *first, void *p)
-{
-    ((uintptr_t *)p)[1] = hk_slab_mark(first, p);
-}
-
 enum hk_call { HK_CALL_FREE, HK_CALL_REALLOC };
 /*
  * p, in a slab, looked wrong to a quick test; own: the caller holds the slab's heap. Returns if it
@@ -123,7 +76,7 @@ void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk
  */
 HK_INLINE void hk_slab_free(struct hk_heap *h, struct hk_unit *u, void *p)
 {
-    hk_slab_set_mark(u, p);
+    hk_mark(u, p);
     uint32_t needed = --u->needed;
     atomic_signal_fence(memory_order_seq_cst);
     *(void **)p = u->free;

@@ -78,12 +78,13 @@ static bool begins_are_right(unsigned c)
     size_t size = hk_class_bytes(c);
     void *p = hakmem_malloc(size);
     const struct hk_unit *u = hk_slab_first(hk_unit_of(p));
-    uint32_t grain = hk_class_units(c) > 1 ? 1u << HK_LONG_GRAIN : 1;
+    const char *slab = hk_unit_addr(u);
     bool right = true;
-    for (size_t off = 0; off < hk_class_units(c) * HK_UNIT_BYTES; off += grain) {
+    for (size_t off = 0; off < hk_class_units(c) * HK_UNIT_BYTES; off++) {
+        const struct hk_unit *own = u + off / HK_UNIT_BYTES;
         bool start = off % size == 0;
-        right &= hk_slab_begins(u, (uint32_t)(off / grain)) == (start && off / size < u->fresh);
-        right &= hk_slab_may_begin(u, (uint32_t)(off / grain)) == start;
+        right &= hk_begins(own, slab + off) == (start && off / size < u->fresh);
+        right &= hk_may_begin(own, slab + off) == start;
     }
     hakmem_free(p);
     return right;

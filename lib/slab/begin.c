@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: what the fast paths need to tell that a pointer into a slab may be wrong, and the closer
+ *   look: the end of a program that passed it.
+ * Why: see begin.h.
+ * Threads: all; what only the slab's owner may read is left out for others.
+ */
+#include "os/report.h"
+#include "slab/slab.h"
+
+void hk_begin_birth(struct hk_unit *first)
+{
+    uint32_t size = (uint32_t)hk_class_bytes(first->cls);
+    uint32_t magic = (uint32_t)(((uint64_t)1 << 32) / size + 1);
+    uint32_t at = 0; /* the first start in the unit or beyond, from the unit's start */
+    for (unsigned i = 0; i < hk_class_units(first->cls); i++) {
+        first[i].magic = magic;
+        first[i].phase = 0 - at * magic;
+        first[i].bound = 0;
+        if (at < HK_UNIT_BYTES) at += ((uint32_t)HK_UNIT_BYTES - 1 - at) / size * size + size;
+        at -= (uint32_t)HK_UNIT_BYTES;
+    }
+}
+
+static void tell_unit(struct hk_unit *first, unsigned i)
+{
+    uint32_t size = (uint32_t)hk_class_bytes(first->cls), off = i * (uint32_t)HK_UNIT_BYTES;
+    uint32_t begin = (off + size - 1) / size,
+             end = (off + (uint32_t)HK_UNIT_BYTES + size - 1) / size;
+    if (end > first->fresh) end = first->fresh;
+    first[i].bound =
+        first[i].holes || end <= begin ? 0 : (end - begin - 1) * (size * first->magic) + 1;
+}
+
+void hk_begin_tell(struct hk_unit *first, uint32_t from, uint32_t to)
+{
+    size_t size = hk_class_bytes(first->cls);
+    for (unsigned i = (unsigned)(from * size / HK_UNIT_BYTES);
+         i <= (unsigned)((to - 1) * size / HK_UNIT_BYTES); i++)
+        tell_unit(first, i);
+}
+
+static const char *const invalid[] = {"free of an invalid pointer",
+                                      "realloc of an invalid pointer"};
+static const char *const freed[] = {"double free", "realloc of a freed block"};
+
+void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk_call call)
+{
+    size_t size = hk_class_bytes(first->cls);
+    size_t off = (size_t)((const char *)p - hk_unit_addr(first));
+    uint32_t block = (uint32_t)(off / size);
+    if (off % size || block >= (own ? first->fresh : first->blocks))
+        hk_die_block(invalid[call], p, off % size, size);
+    if (hk_is_marked(first, p) || (own && hk_slab_in_hole(first, block)))
+        hk_die_block(freed[call], p, 0, size);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: whether an address in a slab is where a linked block begins, without a division; and the
+ *   mark by which a free block is told from one in use.
+ * Why: free and realloc look at each pointer they get, in every program.
+ * Invariants: M1 the second word of a free block is its mark, wherever the block waits: in its
+ *   slab's list, a bin, a ring, under way. M2 malloc takes it away, so a block in use has another.
+ */
+#ifndef HK_SLAB_BEGIN_H
+#define HK_SLAB_BEGIN_H
+
+#include "core/map.h"
+
+/*
+ * Blocks of s bytes, the first that begins in the unit so at byte lo0. With magic = 2^32 / s + 1,
+ * rounded down, the low half of (lo - lo0) * magic is q * (s * magic - 2^32) for the start of block
+ * q, and beyond the last block's for any other lo (after Lemire, Kaser and Kurz, "Faster remainder
+ * by direct computation", 2019; tests/unit/slab.c tries all). Phase is -lo0 * magic. So bound says
+ * of how many: 0 if none is linked, or the unit has holes and hk_slab_doubt must look closer.
+ */
+HK_INLINE uint32_t hk_begin_rank(const struct hk_unit *u, const void *p)
+{
+    return (uint32_t)((uintptr_t)p & (HK_UNIT_BYTES - 1)) * u->magic + u->phase;
+}
+
+/* In a short slab, phase being 0. */
+HK_INLINE bool hk_begins_short(const struct hk_unit *u, const void *p)
+{
+    return (uint32_t)((uintptr_t)p & (HK_UNIT_BYTES - 1)) * u->magic < u->bound;
+}
+
+HK_INLINE bool hk_begins(const struct hk_unit *u, const void *p)
+{
+    return hk_begin_rank(u, p) < u->bound;
+}
+
+/*
+ * The same for a thread that must not read bound: blocks that are not linked are not told apart.
+ * Not for classes chosen at run time.
+ */
+HK_INLINE bool hk_may_begin(const struct hk_unit *u, const void *p)
+{
+    return hk_begin_rank(u, p) <= HK_UNIT_BYTES;
+}
+
+HK_INLINE uintptr_t hk_mark_of(const struct hk_unit *first, const void *p)
+{
+    return (uintptr_t)first + (uintptr_t)p;
+}
+
+HK_INLINE bool hk_is_marked(const struct hk_unit *first, const void *p)
+{
+    return ((const uintptr_t *)p)[1] == hk_mark_of(first, p);
+}
+
+HK_INLINE void hk_mark(const struct hk_unit *first, void *p)
+{
+    ((uintptr_t *)p)[1] = hk_mark_of(first, p);
+}
+
+HK_INLINE void hk_unmark(void *p)
+{
+    ((uintptr_t *)p)[1] = 0;
+}
+
+/* Numbers of blocks of u's slab, [from, to), became linked or unlinked: bounds of their units. */
+void hk_begin_tell(struct hk_unit *first, uint32_t from, uint32_t to);
+/* A slab of class first->cls is born, nothing linked. */
+void hk_begin_birth(struct hk_unit *first);
+
+#endif
