@@ -110,5 +110,5 @@ void hk_emit_end(struct hk_emit *e)
 {
     hk_text_str(&e->text, e->json ? "\n}\n" : "\n");
     hk_sys_write(e->fd, e->text.buf, e->text.len);
-    if (e->mapped) hk_sys_unmap(e->text.buf, BYTES);
+    if (e->mapped) hk_sys_drop(e->text.buf, BYTES);
 }

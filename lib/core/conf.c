@@ -21,7 +21,7 @@ static unsigned read_file(const char *path, enum hk_source from, bool must)
         wrong++;
     }
     if (n > 0) wrong += hk_knobs_read_text(text, path, from);
-    if (text) hk_sys_unmap(text, HK_CONF_MOST + 1);
+    if (text) hk_sys_drop(text, HK_CONF_MOST + 1);
     return wrong;
 }
 

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "os/report.h"
+
 #define LOOK 6 /* chunks compared in a bin */
 
 void hk_filler_drop(struct hk_filler *f, struct hk_chunk *c)
@@ -71,6 +73,22 @@ struct hk_chunk *hk_filler_find(const struct hk_filler *f, unsigned n, unsigned 
     }
     return NULL;
 }
+
+#ifdef HK_DEBUG
+size_t hk_filler_check(const struct hk_filler *f)
+{
+    size_t n = 0;
+    for (unsigned span = 0; span < HK_CHUNK_UNITS; span++) {
+        const struct hk_chunk *before = NULL;
+        HK_CHECK(!f->bin[span] == !(f->mask >> span & 1), f);
+        for (const struct hk_chunk *c = f->bin[span]; c; before = c, c = c->next, n++) {
+            HK_CHECK(c->prev == before && c->span == span && c->state == HK_CHUNK_USED, c);
+            HK_CHECK(span == hk_longest_run32(~c->used), c);
+        }
+    }
+    return n;
+}
+#endif
 
 void hk_filler_forget(struct hk_filler *f)
 {

@@ -23,6 +23,10 @@ void hk_filler_drop(struct hk_filler *f, struct hk_chunk *c);
 /* Where n < HK_CHUNK_UNITS units fit, at a multiple of align; NULL: nowhere. */
 struct hk_chunk *hk_filler_find(const struct hk_filler *f, unsigned n, unsigned align,
                                 unsigned *at);
+#ifdef HK_DEBUG
+/* Walk the bins and abort on a broken invariant; chunks in them. */
+size_t hk_filler_check(const struct hk_filler *f);
+#endif
 /* Forget all chunks: their memory leaks. */
 void hk_filler_forget(struct hk_filler *f);
 

@@ -9,6 +9,7 @@
 #include "core/huge.h"
 
 #include "core/units.h"
+#include "os/report.h"
 #include "os/sys.h"
 
 #define AHEAD       7    /* chunks */
@@ -197,16 +198,34 @@ void hk_huge_leave(const void *p)
     if (was) hk_huge_undo(c);
 }
 
-void hk_huge_fork_child(void)
+static void recount(size_t *marks_set, size_t *borders_seen)
 {
     size_t all = 0, sides = 0;
-    if (!hk_lock_reset(&marks)) return;
     for (size_t i = 0; i < hk_map_chunks(); i++) {
         bool is = hk_chunk_at(i)->huge, below = i > 0 && hk_chunk_at(i - 1)->huge;
         all += is;
         sides += is != below;
         sides += is && i + 1 == hk_map_chunks();
     }
+    *marks_set = all;
+    *borders_seen = sides;
+}
+
+void hk_huge_fork_child(void)
+{
+    size_t all, sides;
+    if (!hk_lock_reset(&marks)) return;
+    recount(&all, &sides);
     atomic_store_explicit(&marked, all, memory_order_relaxed);
     atomic_store_explicit(&borders, sides, memory_order_relaxed);
 }
+
+#ifdef HK_DEBUG
+void hk_huge_check(void)
+{
+    size_t all, sides;
+    recount(&all, &sides);
+    HK_CHECK(all == atomic_load_explicit(&marked, memory_order_relaxed), &marked);
+    HK_CHECK(sides == atomic_load_explicit(&borders, memory_order_relaxed), &borders);
+}
+#endif

@@ -40,5 +40,9 @@ bool hk_huge_is(const void *p);
 size_t hk_huge_chunks(void);
 /* In the child of fork: what another thread was counting is counted anew. */
 void hk_huge_fork_child(void);
+#ifdef HK_DEBUG
+/* Count the marks, and abort if they are not what is noted. */
+void hk_huge_check(void);
+#endif
 
 #endif

@@ -57,7 +57,7 @@ static bool try_window(uintptr_t w)
     while (heap_ready && !hk_sys_map((void *)(w + WINDOW_HEAP), heap_ready))
         heap_ready -= HK_CHUNK_BYTES;
     if (!heap_ready) {
-        hk_sys_unmap((void *)w, bytes);
+        hk_sys_drop((void *)w, bytes);
         return false;
     }
     hk_chunk_pieces = (struct hk_chunk **)(w + PIECE_BYTES);
@@ -86,7 +86,7 @@ static bool choose_window(void)
     /* Small or shadowed address spaces: somewhere below where the kernel itself would map. */
     void *probe = hk_sys_map(NULL, HK_CHUNK_BYTES);
     if (!probe) return false;
-    hk_sys_unmap(probe, HK_CHUNK_BYTES);
+    hk_sys_drop(probe, HK_CHUNK_BYTES);
     for (size_t below = HK_TIB; below >= 128 * HK_MIB; below /= 2) {
         uintptr_t w = ((uintptr_t)probe & ~(HK_CHUNK_BYTES - 1)) - below - WINDOW_HEAP;
         if (w < (uintptr_t)probe && w > HK_GIB && try_window(w)) return true;
@@ -116,6 +116,9 @@ static bool map_units(size_t end)
     size_t need = end >> (HK_UNIT_SHIFT - 6);
     need = hk_align_up(need, UNITS_BYTES);
     if (need <= units_end) return true;
+    /* What a thread had under way when this child was forked is in the way still. */
+    if (units_step && !hk_sys_unmap((void *)(hk_window_units + units_end), units_step))
+        return false;
     size_t step =
         units_end / 2 < UNITS_STEP_MAX ? hk_align_up(units_end / 2, UNITS_BYTES) : UNITS_STEP_MAX;
     if (step < need - units_end) step = need - units_end;
@@ -172,7 +175,7 @@ static bool map_heap(size_t at, size_t bytes)
 static bool kernel_has(size_t bytes)
 {
     void *p = hk_sys_map(NULL, bytes);
-    if (p) hk_sys_unmap(p, bytes);
+    if (p) hk_sys_drop(p, bytes);
     return p != NULL;
 }
 
@@ -243,9 +246,21 @@ void hk_map_fork_child(void)
      * The heap skips its own; the records must go on without a gap, so theirs is undone. Torn
      * metadata: drop the rest of the piece.
      */
-    if (hk_lock_reset(&grow_lock) && units_step) {
-        hk_sys_unmap((void *)(hk_window_units + units_end), units_step);
-        units_step = 0;
-    }
+    if (hk_lock_reset(&grow_lock) && units_step &&
+        hk_sys_unmap((void *)(hk_window_units + units_end), units_step))
+        units_step = 0; /* else before the next growth */
     if (hk_lock_reset(&meta_lock)) meta_room = 0;
 }
+
+#ifdef HK_DEBUG
+size_t hk_map_check(void)
+{
+    size_t limit = atomic_load_explicit(&hk_window_limit, memory_order_relaxed), chunks = 0;
+    HK_CHECK(limit == heap_end && units_step == 0, &heap_end);
+    HK_CHECK(limit >> (HK_UNIT_SHIFT - 6) <= units_end, &units_end);
+    for (size_t i = 0; i < limit >> HK_CHUNK_SHIFT; i++)
+        chunks += hk_chunk_at(i)->state != HK_CHUNK_NONE;
+    size_t ahead = heap_ready > heap_end ? heap_ready - heap_end : 0;
+    return (chunks << HK_CHUNK_SHIFT) + ahead + hk_meta_bytes();
+}
+#endif

@@ -167,6 +167,10 @@ void *hk_meta_alloc(size_t bytes);
 void hk_map_fork_child(void);
 /* Before fork: wait a bounded time for the locks of this file to be free. */
 void hk_map_fork_prepare(void);
+#ifdef HK_DEBUG
+/* Abort on a broken invariant; bytes of heap and records that are mapped. Nobody grows it now. */
+size_t hk_map_check(void);
+#endif
 /* Bytes of metadata mapped so far. */
 size_t hk_meta_bytes(void);
 

@@ -166,6 +166,26 @@ size_t hk_runs_tail(const struct hk_runs *r)
     return n && hk_runs_has(r, n - 1) ? hk_chunk_at(n - 1)->run : 0;
 }
 
+#ifdef HK_DEBUG
+void hk_runs_check(const struct hk_runs *r)
+{
+    size_t free = 0;
+    for (unsigned b = 0; b < BINS; b++) {
+        const struct hk_chunk *before = NULL;
+        HK_CHECK(!r->bin[b] == !(r->mask[b / 64] >> (b % 64) & 1), r);
+        for (const struct hk_chunk *c = r->bin[b]; c; before = c, c = c->next) {
+            size_t first = c->index, len = c->run;
+            HK_CHECK(c->prev == before && bin_of(len) == b, c);
+            HK_CHECK(first == 0 || !hk_runs_has(r, first - 1), c);
+            HK_CHECK(first + len >= hk_map_chunks() || !hk_runs_has(r, first + len), c);
+            for (size_t i = first; i < first + len; i++) HK_CHECK(hk_runs_has(r, i), c);
+            free += len;
+        }
+    }
+    HK_CHECK(free == atomic_load_explicit(&r->count, memory_order_relaxed), r);
+}
+#endif
+
 void hk_runs_forget(struct hk_runs *r)
 {
     for (unsigned b = 0; b < BINS; b++) r->bin[b] = NULL;

@@ -32,6 +32,10 @@ size_t hk_runs_take_any(struct hk_runs *r, size_t *n);
 size_t hk_runs_tail(const struct hk_runs *r);
 /* Whether chunk i is the shard's and free. */
 bool hk_runs_has(const struct hk_runs *r, size_t i);
+#ifdef HK_DEBUG
+/* Walk the bins and abort on a broken invariant. */
+void hk_runs_check(const struct hk_runs *r);
+#endif
 /* Forget all free runs: their memory leaks. */
 void hk_runs_forget(struct hk_runs *r);
 

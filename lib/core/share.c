@@ -142,6 +142,19 @@ static void check_chunk(const struct hk_shard *s, struct hk_chunk *c, size_t i)
     HK_CHECK(!first || hk_chunk_at(i + c->run - 1)->run == c->run, c);
 }
 
+#ifdef HK_DEBUG
+static void check_bins(const struct hk_shard *s)
+{
+    size_t part = 0;
+    for (size_t i = 0; i < hk_map_chunks(); i++) {
+        const struct hk_chunk *c = hk_chunk_at(i);
+        part += hk_chunk_shard(c) == s->id && c->state == HK_CHUNK_USED && c->used != UINT32_MAX;
+    }
+    HK_CHECK(part == hk_filler_check(&s->filler), s);
+    hk_runs_check(&s->runs);
+}
+#endif
+
 size_t hk_shard_check(struct hk_shard *s)
 {
     size_t used = 0, dirty = 0, free_chunks = 0, n = 0;
@@ -158,6 +171,9 @@ size_t hk_shard_check(struct hk_shard *s)
     HK_CHECK(used == s->used, s);
     HK_CHECK(dirty == atomic_load_explicit(&s->dirty, memory_order_relaxed), s);
     HK_CHECK(free_chunks == atomic_load_explicit(&s->runs.count, memory_order_relaxed), s);
+#ifdef HK_DEBUG
+    check_bins(s);
+#endif
     hk_shard_leave(s);
     return n;
 }

@@ -439,3 +439,10 @@ void hk_front_check(void)
     }
     hk_pool_check();
 }
+
+#ifdef HK_DEBUG
+struct hk_thread *hk_guest_thread(void)
+{
+    return guest_thread;
+}
+#endif

@@ -12,6 +12,7 @@
 #include "core/pool.h"
 #include "front/front.h"
 #include "os/lock.h"
+#include "os/report.h"
 #include "policy/policy.h"
 #include "slab/slab.h"
 
@@ -289,3 +290,22 @@ void hk_park_forget(const struct hk_heap *h)
     if (ps && atomic_load_explicit(&ps->home[h->node % HOMES], memory_order_relaxed) == h)
         atomic_store_explicit(&ps->home[h->node % HOMES], NULL, memory_order_relaxed);
 }
+
+#ifdef HK_DEBUG
+size_t hk_park_check(void)
+{
+    struct parks *ps = atomic_load_explicit(&parks, memory_order_acquire);
+    size_t all = 0;
+    for (unsigned id = 0; ps && id <= HK_SHARDS_MAX; id++) {
+        const struct park *k = known(ps, id);
+        uint32_t n = 0;
+        for (const struct hk_heap *h = k ? k->first : NULL; h; h = h->next_parked, n++) {
+            uint32_t state = atomic_load_explicit(&h->state, memory_order_relaxed);
+            HK_CHECK(h->listed && h->shard == id && state == HK_HEAP_PARKED, h);
+        }
+        HK_CHECK(!k || n == atomic_load_explicit(&k->count, memory_order_relaxed), k);
+        all += n;
+    }
+    return all;
+}
+#endif

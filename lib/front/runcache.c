@@ -165,6 +165,13 @@ void hk_runs_drop(struct hk_heap *h, bool idle_only)
     }
 }
 
+#ifdef HK_DEBUG
+uint32_t hk_runs_holders(void)
+{
+    return atomic_load_explicit(&holders, memory_order_relaxed);
+}
+#endif
+
 void hk_runs_fork_child(void)
 {
     uint32_t n = 0;

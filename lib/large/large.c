@@ -200,6 +200,13 @@ void hk_large_tell(struct hk_large_counts *by)
     atomic_store_explicit(&by->dirty, 0, memory_order_relaxed);
 }
 
+#ifdef HK_DEBUG
+size_t hk_large_told(void)
+{
+    return atomic_load_explicit(&dirty_tails, memory_order_relaxed);
+}
+#endif
+
 void hk_large_add_stats(struct hk_large_stats *to, const struct hk_large_counts *n)
 {
     to->large_allocs += atomic_load_explicit(&n->allocs, memory_order_relaxed);

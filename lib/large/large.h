@@ -47,6 +47,10 @@ HK_INLINE size_t hk_large_bytes(const struct hk_unit *u)
     return (size_t)u->run_units << HK_UNIT_SHIFT;
 }
 
+#ifdef HK_DEBUG
+/* Bytes of resident tails that all were told of. */
+size_t hk_large_told(void);
+#endif
 /* The thread ends: what all are to know of its counts, they learn now. */
 void hk_large_tell(struct hk_large_counts *by);
 

@@ -14,6 +14,7 @@
 
 #include "core/numa.h"
 #include "core/pool.h"
+#include "os/report.h"
 #include "os/sys.h"
 #include "policy/policy.h"
 
@@ -103,8 +104,8 @@ static size_t page_round(size_t n)
 
 size_t hk_mapped_trim(void)
 {
-    size_t got = 0;
-    if (!atomic_load_explicit(&idle, memory_order_relaxed)) return 0;
+    size_t got = hk_sys_drop_again();
+    if (!atomic_load_explicit(&idle, memory_order_relaxed)) return got;
     struct slot *t = atomic_load_explicit(&table, memory_order_acquire);
     for (size_t i = 0; i < SLOTS; i++) {
         uintptr_t is = atomic_load_explicit(&t[i].addr, memory_order_acquire);
@@ -203,3 +204,24 @@ void hk_mapped_read_stats(struct hk_mapped_stats *out)
     size_t dead = atomic_load_explicit(&idle, memory_order_relaxed);
     out->blocks = all > dead ? all - dead : 0;
 }
+
+#ifdef HK_DEBUG
+size_t hk_mapped_check(void)
+{
+    struct slot *t = atomic_load_explicit(&table, memory_order_acquire);
+    size_t all = 0, dead = 0, bytes = 0;
+    for (size_t i = 0; t && i < SLOTS; i++) {
+        uintptr_t is = atomic_load_explicit(&t[i].addr, memory_order_relaxed);
+        HK_CHECK(is != CLAIMED, &t[i]);
+        if (is <= CLAIMED) continue;
+        HK_CHECK((is & ~IDLE) % hk_sys_page_bytes() == 0, &t[i]);
+        HK_CHECK((is & IDLE) || find((void *)is) == &t[i], &t[i]);
+        all++;
+        dead += is & IDLE;
+        bytes += atomic_load_explicit(&t[i].bytes, memory_order_relaxed);
+    }
+    HK_CHECK(all == atomic_load_explicit(&blocks, memory_order_relaxed), &blocks);
+    HK_CHECK(dead == atomic_load_explicit(&idle, memory_order_relaxed), &idle);
+    return bytes;
+}
+#endif

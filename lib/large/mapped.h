@@ -31,6 +31,11 @@ void *hk_mapped_resize(void *p, size_t n);
 /* Another try for what could not be unmapped when it was freed; bytes. */
 size_t hk_mapped_trim(void);
 
+#ifdef HK_DEBUG
+/* Walk the table and abort on a broken invariant; bytes of its mappings. Nobody changes it now. */
+size_t hk_mapped_check(void);
+#endif
+
 struct hk_mapped_stats {
     size_t blocks; /* live; the pool counts their bytes */
 };

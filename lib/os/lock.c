@@ -11,6 +11,8 @@
 #define SPIN_ROUNDS 100         /* about 1 µs: a critical section here is shorter than a sleep */
 #define COURTESY_NS 50000000ull /* longer than most forks and the waits before, no hang */
 
+#define LOST_NS     50000000ull /* a wake that the kernel refused costs a sleeper that much */
+
 #define SETTLE_STEP_NS 50000ull
 
 _Atomic uint32_t hk_forking;
@@ -51,7 +53,7 @@ void hk_lock_slow(struct hk_lock *l)
 {
     if (spin(l, SPIN_ROUNDS)) return;
     while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
-        hk_sys_wait(&l->word, 2, 0);
+        hk_sys_wait(&l->word, 2, LOST_NS);
 }
 
 void hk_unlock_slow(struct hk_lock *l)

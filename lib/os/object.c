@@ -102,5 +102,5 @@ char *hk_object_maps(void)
 
 void hk_object_release(char *maps)
 {
-    if (maps) hk_sys_unmap(maps, MAPS_MOST + 1);
+    if (maps) hk_sys_drop(maps, MAPS_MOST + 1);
 }

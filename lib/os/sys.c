@@ -43,15 +43,58 @@ size_t hk_sys_page_learn(void)
     return p;
 }
 
+/*
+ * Mappings of no use that the kernel would not unmap, as at the end of its count of mappings: each
+ * holds its own entry. Taken whole, so there is no ABA.
+ */
+struct left {
+    struct left *next;
+    size_t bytes;
+};
+static _Atomic(struct left *) left;
+
+static void leave(void *p, size_t bytes)
+{
+    struct left *l = p;
+    l->bytes = bytes;
+    l->next = atomic_load_explicit(&left, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&left, &l->next, l, memory_order_release,
+                                                  memory_order_relaxed))
+        continue;
+}
+
+size_t hk_sys_drop_again(void)
+{
+    size_t got = 0;
+    if (HK_LIKELY(!atomic_load_explicit(&left, memory_order_relaxed))) return 0;
+    struct left *l = atomic_exchange_explicit(&left, NULL, memory_order_acquire);
+    for (struct left *next; l; l = next) {
+        size_t bytes = l->bytes;
+        next = l->next;
+        if (hk_sys_unmap(l, bytes))
+            got += bytes;
+        else
+            leave(l, bytes);
+    }
+    return got;
+}
+
+void hk_sys_drop(void *p, size_t bytes)
+{
+    if (hk_sys_unmap(p, bytes)) return;
+    hk_sys_purge(p, bytes);
+    leave(p, bytes);
+}
+
 static void *map(void *at, size_t bytes, int flags)
 {
     int saved = errno;
+    hk_sys_drop_again();
     count(HK_SYS_MMAP);
     void *p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     if (p == MAP_FAILED) p = NULL;
     if (p && at && p != at) { /* a hint that was taken is no answer */
-        count(HK_SYS_MUNMAP);
-        munmap(p, bytes);
+        hk_sys_drop(p, bytes);
         p = NULL;
     }
     errno = saved;
@@ -385,3 +428,13 @@ void hk_sys_close(int fd)
     syscall(SYS_close, fd);
     errno = saved;
 }
+
+#ifdef HK_DEBUG
+size_t hk_sys_left_bytes(void)
+{
+    size_t bytes = 0;
+    for (const struct left *l = atomic_load_explicit(&left, memory_order_acquire); l; l = l->next)
+        bytes += l->bytes;
+    return bytes;
+}
+#endif

@@ -50,6 +50,16 @@ void *hk_sys_map(void *at, size_t bytes);
 void *hk_sys_map_sparse(void *at, size_t bytes);
 /* False if the kernel refused: the range is still mapped and still ours. */
 bool hk_sys_unmap(void *p, size_t bytes);
+/*
+ * The same for what nobody needs: what is refused is tried again before the next mapping, and by
+ * hk_sys_drop_again, which tells the bytes that went.
+ */
+void hk_sys_drop(void *p, size_t bytes);
+size_t hk_sys_drop_again(void);
+#ifdef HK_DEBUG
+/* Bytes that wait for that. Nobody maps anything now. */
+size_t hk_sys_left_bytes(void);
+#endif
 /* A mapping of `from` bytes made `to` bytes long, here or elsewhere; NULL if refused: as it was. */
 void *hk_sys_remap(void *p, size_t from, size_t to);
 /* Give the pages back, keep the addresses; they read as zero after. False if refused. */
