@@ -256,7 +256,9 @@ void hk_sys_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns)
     struct timespec ts = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
     int saved = errno;
     count(HK_SYS_FUTEX);
-    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &ts : NULL, NULL, 0);
+    long rc = syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, ns ? &ts : NULL, NULL, 0);
+    /* A filter refuses: whoever is waited for may need this CPU. */
+    if (rc < 0 && errno != EAGAIN && errno != EINTR && errno != ETIMEDOUT) hk_sys_yield();
     errno = saved;
 }
 

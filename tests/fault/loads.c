@@ -101,7 +101,7 @@ static void wait_for_lock(void)
     hk_shard_enter(s);
     bool made = pthread_create(&t, NULL, (void *(*)(void *))(void (*)(void))trim, NULL) == 0;
     for (int i = 0; made && i < 1000 && atomic_load(&s->lock.word) != 2; i++) sched_yield();
-    for (int i = 0; i < 20; i++) sched_yield();
+    for (int i = 0; i < 3; i++) sched_yield();
     hk_shard_leave(s);
     if (made) pthread_join(t, NULL);
 }
@@ -204,11 +204,11 @@ static void tell(void)
 
 static void peak(void)
 {
-    take_many(0, 1000, 700);
-    take_many(1000, 100, 5000);
-    take_many(1100, 10, 300 * KIB);
-    take_many(1110, 2, 3 * MIB);
-    for (size_t i = 0; i < 1112; i++) {
+    take_many(0, 600, 700);
+    take_many(600, 40, 5000);
+    take_many(640, 4, 300 * KIB);
+    take_many(644, 2, 2 * MIB);
+    for (size_t i = 0; i < 646; i++) {
         if (i % 90) drop(i);
     }
 }
@@ -221,14 +221,14 @@ static void life(void)
     look();
     in_child();
     hk_numa_set(HK_NUMA_INTERLEAVE);
-    take(5000, 9 * MIB, PLAIN, 1);
-    drop_many(0, 1112);
+    take(5000, 5 * MIB, PLAIN, 1);
+    drop_many(0, 646);
     in_thread(peak);
     rest(1000);
     in_child();
     hk_numa_set(HK_NUMA_LOCAL);
     hk_huge_set_always(true);
-    take(5001, 20 * MIB, PLAIN, 1);
+    take(5001, 7 * MIB, PLAIN, 1);
     drop_many(0, 5001);
     hakmem_trim(0);
     hk_huge_set_always(false);

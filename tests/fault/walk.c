@@ -52,7 +52,7 @@ static struct told {
 
 /* Of a call and a load, or of a call in all. */
 struct sum {
-    unsigned calls, injected, runs;
+    unsigned calls, injected, runs, nulls, nulls_of_one;
 };
 static struct sum sums[HK_FAULT_CALLS];
 static unsigned failed;
@@ -95,10 +95,13 @@ static void run(const struct load *l, const struct hk_fault *f)
 {
     alarm(HANG_SECONDS);
     hk_fault_clock_stop();
+    nulls_may_be = f->call == HK_FAULT_MMAP && f->sticky;
     hk_fault_arm(f);
     l->run();
     hk_fault_disarm();
     forgive();
+    told->nulls = nulls;
+    nulls_may_be = false;
     for (unsigned i = 0; i < HK_FAULT_CALLS; i++) told->seen[i] = atomic_load(&hk_fault_seen[i]);
     told->hits = atomic_load(&hk_fault_hits);
     look();
@@ -141,6 +144,8 @@ static bool walk_one(const struct load *l, enum hk_fault_call call, unsigned n)
             go(l, &f);
             sums[call].injected += told->hits;
             sums[call].runs++;
+            sums[call].nulls += told->nulls;
+            if (!sticky) sums[call].nulls_of_one += told->nulls;
             any |= told->hits || !told->ended;
         }
     }
@@ -187,8 +192,9 @@ int main(int argc, char **argv)
     }
     unsigned all = 0;
     for (unsigned call = 0; call < HK_FAULT_CALLS; call++) {
-        printf("# %-14s %6u calls, %7u failures injected in %u runs\n", hk_fault_name[call],
-               sums[call].calls, sums[call].injected, sums[call].runs);
+        const struct sum *s = &sums[call];
+        printf("# %-14s %4u calls, %7u failures injected in %5u runs, NULLs: %u, of one failure: %u\n",
+               hk_fault_name[call], s->calls, s->injected, s->runs, s->nulls, s->nulls_of_one);
         all += sums[call].injected;
     }
     hktest_ok(failed == 0 && all > 0, "%u failures injected in all, %u runs went wrong", all,
