@@ -296,6 +296,7 @@ static void look_at_all(void)
         see_meta(hk_guest_thread());
         see_bins(hk_guest_thread()->bin);
     }
+    for (const void *p = hk_stranded(); p; p = *(void *const *)p) see_remote(slab_of(p), p, p, 1);
     look_at_units(&t);
     look_at_counts(&t);
 }

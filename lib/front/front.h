@@ -154,10 +154,14 @@ void hk_front_watch_group(void);
 void hk_front_fork_prepare(void);
 void hk_front_fork_child(void);
 #ifdef HK_DEBUG
-/* Heaps that hold runs · the bins of the guest heap · heaps on lists of parked ones, looked over. */
+/*
+ * Heaps that hold runs · the bins of the guest heap · heaps on lists of parked ones, looked over ·
+ * blocks that wait for any heap.
+ */
 uint32_t hk_runs_holders(void);
 struct hk_thread *hk_guest_thread(void);
 size_t hk_park_check(void);
+void *hk_stranded(void);
 #endif
 /* Walk all that the caller may look at and abort on a broken invariant; for tests. */
 void hk_front_check(void);

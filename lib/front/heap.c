@@ -35,6 +35,7 @@ static _Atomic(struct hk_heap *) all; /* newest first; next_all is constant */
 static _Atomic uint32_t births;
 static _Atomic(struct hk_heap *) guest; /* serves threads at their end, under guest_lock */
 static struct hk_thread *guest_thread;  /* its bins; set before guest is */
+static _Atomic(void *) stranded; /* freed without memory for any heap; linked by first words */
 
 struct hk_heap *hk_heap_first(void)
 {
@@ -123,6 +124,26 @@ void hk_heap_set_own(bool on)
     hk_thread.ended = 0; /* it goes on, and may get one again */
 }
 
+static void strand(void *p)
+{
+    void *seen = atomic_load_explicit(&stranded, memory_order_relaxed);
+    do {
+        *(void **)p = seen;
+    } while (!atomic_compare_exchange_weak_explicit(&stranded, &seen, p, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+/* Home with them, by h, which the caller holds. */
+static void free_stranded(struct hk_heap *h)
+{
+    if (HK_LIKELY(!atomic_load_explicit(&stranded, memory_order_relaxed))) return;
+    void *p = atomic_exchange_explicit(&stranded, NULL, memory_order_acquire);
+    for (void *next; p; p = next) {
+        next = *(void **)p;
+        hk_remote_free_from(h, hk_slab_first(hk_unit_of(p)), p);
+    }
+}
+
 bool hk_heap_attach(struct hk_thread *t)
 {
     hk_settings_late();
@@ -139,6 +160,7 @@ bool hk_heap_attach(struct hk_thread *t)
     t->long_id = t->id | HK_OWNER_LONG;
     h->warm = 1;
     h->settled = 0;
+    free_stranded(h);
     if (!t->born) hk_thread_born(t);
     t->born = 1;
     hk_front_tick(); /* short lives have few slow paths: their births are what paces purges */
@@ -187,6 +209,7 @@ void hk_heap_settle(struct hk_heap *h)
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = NULL; /* or empty slabs would go back into the bins */
     flush_bins(h, t->bin);
+    free_stranded(h);
     hk_remote_drain(h, UINT32_MAX);
     hk_slab_release_empty(h);
     h->thread = t;
@@ -282,6 +305,7 @@ static struct hk_heap *enter_guest(void)
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->settled = 0;
     h->thread = guest_thread;
+    free_stranded(h);
     return h;
 }
 
@@ -308,7 +332,10 @@ void hk_guest_free(struct hk_unit *u, void *p)
 {
     hk_fork_courtesy();
     struct hk_heap *h = enter_guest();
-    if (!h) return; /* not even memory for a heap: this block is lost */
+    if (!h) {
+        strand(p); /* not even memory for a heap */
+        return;
+    }
     if (hk_owner_heap(atomic_load_explicit(&u->owner, memory_order_relaxed)) == h)
         hk_slab_doubt(u, p, true, HK_CALL_FREE); /* all can be told now */
     hk_remote_free_from(h, u, p);
@@ -441,6 +468,11 @@ void hk_front_check(void)
 }
 
 #ifdef HK_DEBUG
+void *hk_stranded(void)
+{
+    return atomic_load_explicit(&stranded, memory_order_acquire);
+}
+
 struct hk_thread *hk_guest_thread(void)
 {
     return guest_thread;

@@ -15,7 +15,7 @@
 
 const char *const hk_fault_name[HK_FAULT_CALLS] = {
     "mmap",  "munmap",        "mremap", "madvise", "mprotect", "futex", "sched_yield", "getrusage",
-    "mbind", "get_mempolicy", "openat", "read",    "write",    "close"};
+    "mbind", "get_mempolicy", "openat", "read",    "write",    "close", "memory"};
 _Atomic unsigned hk_fault_seen[HK_FAULT_CALLS], hk_fault_hits;
 _Atomic size_t hk_fault_mapped;
 static struct hk_fault fault;
@@ -45,15 +45,21 @@ void hk_fault_resume(bool was)
     atomic_store(&armed, was);
 }
 
-/* What this call is to do: 0, or as hk_fault.how. */
-static int fate(enum hk_fault_call call)
+/* What this call, counted as `call`, is to do: 0, or as hk_fault.how. */
+static int fate_as(enum hk_fault_call call)
 {
-    if (!atomic_load(&armed)) return 0;
     unsigned nth = atomic_fetch_add(&hk_fault_seen[call], 1) + 1;
     if (call != fault.call || !fault.nth || nth < fault.nth || (nth > fault.nth && !fault.sticky))
         return 0;
     atomic_fetch_add(&hk_fault_hits, 1);
     return fault.how;
+}
+
+static int fate(enum hk_fault_call call)
+{
+    if (!atomic_load(&armed)) return 0;
+    int how = fate_as(call), any = call <= HK_FAULT_MADVISE ? fate_as(HK_FAULT_MEMORY) : 0;
+    return how ? how : any;
 }
 
 /* Whether it fails; errno is set then. */

@@ -31,6 +31,7 @@ enum hk_fault_call {
     HK_FAULT_READ,
     HK_FAULT_WRITE,
     HK_FAULT_CLOSE,
+    HK_FAULT_MEMORY, /* any of mmap, munmap, mremap, madvise: counted by itself */
     HK_FAULT_CALLS
 };
 extern const char *const hk_fault_name[HK_FAULT_CALLS];

@@ -288,6 +288,47 @@ static void learning(void)
     tell();
 }
 
+/* ---- scarce: each record needs a mapping of its own, and the heap is full ---- */
+
+/* What is left for records goes. */
+static void eat(void)
+{
+    if (hk_map_init()) hk_meta_alloc(256 * KIB);
+}
+
+static void end_few(void)
+{
+    drop_many(1000, 10);
+    drop_many(0, 3);
+}
+
+static void scarce(void)
+{
+    eat();
+    take_many(1000, 40, 100);
+    eat();
+    take_many(0, 90, 60 * KIB);
+    eat();
+    in_thread(end_few);
+    look();
+    eat();
+    if (pthread_key_create(&late_key, late) == 0) in_thread(ends_late);
+    eat();
+    drop_many(OTHERS, 10);
+    in_thread(make_some);
+    eat();
+    drop_many(OTHERS, 400);
+    in_thread(trim);
+    eat();
+    take(100, 3 * MIB, PLAIN, 1);
+    take(101, 3 * MIB, PLAIN, 1);
+    grow(100, 10 * MIB);
+    eat();
+    in_child();
+    start_learning();
+    look();
+}
+
 const struct load loads[] = {
-    {"small", small}, {"large", large}, {"life", life}, {"learning", learning}};
+    {"small", small}, {"large", large}, {"life", life}, {"learning", learning}, {"scarce", scarce}};
 const size_t load_count = sizeof loads / sizeof *loads;

@@ -39,6 +39,7 @@ static const int how[HK_FAULT_CALLS][9] = {
     [HK_FAULT_READ] = {EIO, EINTR, EAGAIN, EISDIR, EBADF, EPERM},
     [HK_FAULT_WRITE] = {EIO, EAGAIN, ENOSPC, EBADF, EPIPE, EPERM},
     [HK_FAULT_CLOSE] = {EINTR, EIO, EPERM},
+    [HK_FAULT_MEMORY] = {ENOMEM, EPERM},
 };
 
 bool forked;
@@ -95,7 +96,7 @@ static void run(const struct load *l, const struct hk_fault *f)
 {
     alarm(HANG_SECONDS);
     hk_fault_clock_stop();
-    nulls_may_be = f->call == HK_FAULT_MMAP && f->sticky;
+    nulls_may_be = (f->call == HK_FAULT_MMAP || f->call == HK_FAULT_MEMORY) && f->sticky;
     hk_fault_arm(f);
     l->run();
     hk_fault_disarm();
