@@ -171,6 +171,10 @@ static void see_heap(struct hk_heap *h)
     HK_CHECK((state == HK_HEAP_ATTACHED) == (h->thread != NULL), h);
     HK_CHECK((state == HK_HEAP_ATTACHED) == (h->holder != 0), h);
     HK_CHECK(!h->listed || state == HK_HEAP_PARKED, h);
+    bool anybodys = state == HK_HEAP_PARKED && !h->home && !hk_heap_is_guest(h);
+    found.listed += h->listed;
+    found.unlisted += anybodys && !h->listed;
+    HK_CHECK(!anybodys || h->listed != h->astray, h);
     if (h->thread) {
         HK_CHECK(h->thread->heap == h && h->thread->id == hk_heap_id(h), h->thread);
         see_bins(h->thread->bin);
@@ -303,18 +307,16 @@ static void look_at_all(void)
 
 struct hk_found hk_check_all(void)
 {
-    size_t bytes = hk_map_chunks() * HK_CHUNK_UNITS * sizeof *notes;
+    size_t bytes = (1 + hk_map_chunks() * HK_CHUNK_UNITS) * sizeof *notes;
     found = (struct hk_found){0};
     for (unsigned slot = 0; slot < HK_DYN_SLOTS; slot++) dyn_slabs[slot] = 0;
-    if (hk_map_chunks()) {
-        hk_pool_check();
-        hk_huge_check();
-        notes = hk_sys_map_sparse(NULL, bytes);
-        HK_CHECK(notes != NULL, NULL);
-        look_at_all();
-        hk_sys_unmap(notes, bytes);
-    }
-    hk_park_check();
+    hk_pool_check();
+    hk_huge_check();
+    notes = hk_sys_map_sparse(NULL, bytes);
+    HK_CHECK(notes != NULL, NULL);
+    look_at_all();
+    hk_sys_unmap(notes, bytes);
+    HK_CHECK(hk_park_check() == found.listed, NULL);
     found.mapped_bytes = hk_mapped_check();
     struct hk_pool_stats pool;
     hk_pool_read_stats(&pool);

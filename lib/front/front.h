@@ -156,12 +156,13 @@ void hk_front_fork_child(void);
 #ifdef HK_DEBUG
 /*
  * Heaps that hold runs · the bins of the guest heap · heaps on lists of parked ones, looked over ·
- * blocks that wait for any heap.
+ * blocks that wait for any heap · whether no thread is to have h.
  */
 uint32_t hk_runs_holders(void);
 struct hk_thread *hk_guest_thread(void);
 size_t hk_park_check(void);
 void *hk_stranded(void);
+bool hk_heap_is_guest(const struct hk_heap *h);
 #endif
 /* Walk all that the caller may look at and abort on a broken invariant; for tests. */
 void hk_front_check(void);

@@ -468,6 +468,11 @@ void hk_front_check(void)
 }
 
 #ifdef HK_DEBUG
+bool hk_heap_is_guest(const struct hk_heap *h)
+{
+    return is_guest(h);
+}
+
 void *hk_stranded(void)
 {
     return atomic_load_explicit(&stranded, memory_order_acquire);

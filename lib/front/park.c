@@ -33,6 +33,7 @@ struct parks {
 };
 
 static _Atomic(struct parks *) parks; /* metadata, made with the first heap */
+static _Atomic uint32_t astray;       /* heaps that were parked without memory for a list */
 
 static struct parks *all_parks(void)
 {
@@ -69,6 +70,13 @@ static void push(struct park *k, struct hk_heap *h)
     atomic_fetch_add_explicit(&k->count, 1, memory_order_relaxed);
 }
 
+static void set_astray(struct hk_heap *h, bool is)
+{
+    if (h->astray == is) return;
+    h->astray = is;
+    atomic_fetch_add_explicit(&astray, is ? 1u : -1u, memory_order_relaxed);
+}
+
 void hk_park_list(struct hk_heap *h)
 {
     struct parks *ps = all_parks();
@@ -76,7 +84,10 @@ void hk_park_list(struct hk_heap *h)
     /* On the list of where its thread was last, if that is its node. */
     unsigned id = s && s->node == h->node ? s->id : h->shard;
     struct park *k = ps ? get(ps, id) : NULL;
-    if (!k) return; /* no memory: nobody takes it over */
+    if (!k) { /* no memory */
+        set_astray(h, true);
+        return;
+    }
     hk_lock_acquire(&k->lock);
     h->shard = (uint16_t)id;
     push(k, h);
@@ -142,13 +153,30 @@ static struct hk_heap *adopt_far(struct parks *ps, const struct hk_shard *s)
     return h;
 }
 
+/* One that is on no list. */
+static HK_COLD struct hk_heap *adopt_astray(void)
+{
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        if (!hk_heap_seize(h)) continue;
+        if (!h->astray) {
+            hk_heap_let_go(h);
+            continue;
+        }
+        set_astray(h, false);
+        atomic_store_explicit(&h->state, HK_HEAP_ATTACHED, memory_order_relaxed);
+        return h;
+    }
+    return NULL;
+}
+
 struct hk_heap *hk_park_adopt(void)
 {
     struct parks *ps = all_parks();
     struct hk_shard *s = ps ? hk_shard_here() : NULL;
     struct hk_heap *h = NULL;
     if (s) get(ps, s->id); /* for a child of fork, which lists heaps without asking for memory */
-    if (s) {
+    if (HK_UNLIKELY(atomic_load_explicit(&astray, memory_order_relaxed) != 0)) h = adopt_astray();
+    if (s && !h) {
         h = adopt_near(ps, s);
         if (!h) h = adopt_far(ps, s);
     }
@@ -281,7 +309,8 @@ void hk_park_relist(struct hk_heap *h)
     struct parks *ps = atomic_load_explicit(&parks, memory_order_acquire);
     struct park *k = ps ? known(ps, h->shard) : NULL;
     for (unsigned id = 0; ps && !k && id <= HK_SHARDS_MAX; id++) k = known(ps, id);
-    if (k) push(k, h); /* else there was no memory: it is looked after, but not taken over */
+    set_astray(h, !k);
+    if (k) push(k, h);
 }
 
 void hk_park_forget(const struct hk_heap *h)

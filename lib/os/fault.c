@@ -140,14 +140,22 @@ int __wrap_getrusage(int who, struct rusage *out)
 static enum hk_fault_call raw_call(long number)
 {
     switch (number) {
-    case SYS_futex: return HK_FAULT_FUTEX;
-    case SYS_mbind: return HK_FAULT_MBIND;
-    case SYS_get_mempolicy: return HK_FAULT_GET_MEMPOLICY;
-    case SYS_openat: return HK_FAULT_OPEN;
-    case SYS_read: return HK_FAULT_READ;
-    case SYS_write: return HK_FAULT_WRITE;
-    case SYS_close: return HK_FAULT_CLOSE;
-    default: return HK_FAULT_CALLS;
+    case SYS_futex:
+        return HK_FAULT_FUTEX;
+    case SYS_mbind:
+        return HK_FAULT_MBIND;
+    case SYS_get_mempolicy:
+        return HK_FAULT_GET_MEMPOLICY;
+    case SYS_openat:
+        return HK_FAULT_OPEN;
+    case SYS_read:
+        return HK_FAULT_READ;
+    case SYS_write:
+        return HK_FAULT_WRITE;
+    case SYS_close:
+        return HK_FAULT_CLOSE;
+    default:
+        return HK_FAULT_CALLS;
     }
 }
 

@@ -3,9 +3,9 @@
  * What: system calls that fail on demand: the n-th call of a kind, once or from then on, with a
  *   chosen errno; and a clock that stands still until it is told to move, and dice that always
  *   fall the same way.
- * Why: a path that only runs when the kernel says no is never met by chance. Test programs link this
- *   with ld's --wrap, so sys.c is the very object that is released, and the library has none of it.
- * Invariants: nothing fails, and nothing is counted, unless armed. Threads: any; arming by one.
+ * Why: a path that only runs when the kernel says no is never met by chance. Test programs link
+ * this with ld's --wrap, so sys.c is the very object that is released, and the library has none of
+ * it. Invariants: nothing fails, and nothing is counted, unless armed. Threads: any; arming by one.
  */
 #ifndef HK_OS_FAULT_H
 #define HK_OS_FAULT_H

@@ -11,7 +11,7 @@
 #define SPIN_ROUNDS 100         /* about 1 µs: a critical section here is shorter than a sleep */
 #define COURTESY_NS 50000000ull /* longer than most forks and the waits before, no hang */
 
-#define LOST_NS     50000000ull /* a wake that the kernel refused costs a sleeper that much */
+#define LOST_NS 50000000ull /* a wake that the kernel refused costs a sleeper that much */
 
 #define SETTLE_STEP_NS 50000ull
 

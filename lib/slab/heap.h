@@ -61,6 +61,7 @@ struct hk_heap {
     uint64_t kept_zero[2];
     uint8_t keeps;  /* kept is not empty */
     uint8_t listed; /* on the list of parked heaps of `shard`; under its lock */
+    uint8_t astray; /* it is on no list: there was no memory for one; written by who holds it */
     uint8_t home;   /* of a node: no thread ever has it */
     uint8_t strays; /* slow paths in a row that found its thread on another node */
     uint16_t shard; /* where its thread was born, or ended */

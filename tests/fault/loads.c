@@ -22,7 +22,7 @@
 
 /* ---- small: bins, slabs, threads, frees from others ---- */
 
-#define SIZES 24
+#define SIZES 24u
 
 static size_t size_of(size_t i)
 {
@@ -241,8 +241,9 @@ static void life(void)
 
 /* ---- learning: what is freed goes at once, sizes with classes of their own, sites ---- */
 
-static bool start_learning(void)
+static void start_learning(void)
 {
+    static bool started; /* once a process */
     struct hk_learn_config c = {
         .life = HK_LIFE_MODE_ALWAYS,
         .elo = HK_ELO_LEARN,
@@ -256,7 +257,7 @@ static bool start_learning(void)
         .budget = {2 * MIB, 4 * MIB},
         .step = {1, 1},
     };
-    return hk_learn_start(&c, 100);
+    started = started || hk_learn_start(&c, 100);
 }
 
 static void learning(void)
@@ -290,10 +291,23 @@ static void learning(void)
 
 /* ---- scarce: each record needs a mapping of its own, and the heap is full ---- */
 
-/* What is left for records goes. */
+#define PIECE        (256 * KIB)
+#define LISTS_OF_ALL 2560 /* struct parks of front/park.c */
+
+/* What is left for records goes, but for so many bytes. */
+static void eat_but(size_t bytes)
+{
+    if (hk_map_init() && hk_meta_alloc(PIECE) && bytes) hk_meta_alloc(PIECE - bytes);
+}
+
 static void eat(void)
 {
-    if (hk_map_init()) hk_meta_alloc(256 * KIB);
+    eat_but(0);
+}
+
+static void take_one(void)
+{
+    take(999, 10, PLAIN, 1);
 }
 
 static void end_few(void)
@@ -304,6 +318,10 @@ static void end_few(void)
 
 static void scarce(void)
 {
+    /* Lists of parked heaps cannot be made, but heaps can. */
+    eat_but(LISTS_OF_ALL + sizeof(struct hk_shard_table) +
+            hk_align_up(sizeof(struct hk_shard), 128));
+    in_thread(take_one);
     eat();
     take_many(1000, 40, 100);
     eat();

@@ -3,7 +3,8 @@
  * What: the fault walk: each load is run again and again, each time with another system call
  *   failing: the first, the second … of its kind, with each errno it can have, once and from then
  *   on, until no call is left to fail. Arguments: how many of the first calls of a kind are walked
- *   one by one (0: all), then which load.
+ *   one by one, the others in longer and longer steps (0: all are), how often a load goes round,
+ *   and which load, if not all.
  * Why: a path that only runs when the kernel says no is never met by chance. Each run is a process
  *   of its own, before whose fork the library has made no call: runs depend on nothing.
  */
@@ -49,14 +50,14 @@ static struct told {
     unsigned seen[HK_FAULT_CALLS], hits, nulls, wrongs;
     bool ended;
     char what[200];
-} *told;
+} * told;
 
 /* Of a call and a load, or of a call in all. */
 struct sum {
     unsigned calls, injected, runs, nulls, nulls_of_one;
 };
 static struct sum sums[HK_FAULT_CALLS];
-static unsigned failed;
+static unsigned failed, rounds = 1;
 
 void wrong(const char *file, int line, const char *what)
 {
@@ -73,6 +74,7 @@ static void emptied(void)
     hakmem_trim(0);
     look();
     struct hk_found left = hk_check_all();
+    EXPECT(left.unlisted == 0);
     struct hakmem_stats s = {.struct_bytes = sizeof s};
     hakmem_stats(&s);
     EXPECT(left.live == 0 && left.runs == 0 && left.mapped_bytes == 0 && left.left_bytes == 0);
@@ -80,6 +82,12 @@ static void emptied(void)
     EXPECT(left.slab_units == 0);
     EXPECT(s.used_bytes == left.meta_units * HK_UNIT_BYTES);
     EXPECT(s.free_dirty_bytes == 0);
+}
+
+static void take_one(void)
+{
+    drop(BLOCKS - 1);
+    take(BLOCKS - 1, 1, PLAIN, 1);
 }
 
 /* The kernel says yes again: memory of every kind is to be had. */
@@ -90,6 +98,8 @@ static void recovered(void)
         EXPECT(block[i].p || take(i, sizes[i], i % 2 ? ZERO : PLAIN, 1));
         EXPECT(resize(i, block[i].n * 2));
     }
+    /* New threads get the heaps of those that ended, also where no list of them could be made. */
+    for (size_t n = hk_check_all().unlisted; n > 0; n--) in_thread(take_one);
 }
 
 static void run(const struct load *l, const struct hk_fault *f)
@@ -98,7 +108,10 @@ static void run(const struct load *l, const struct hk_fault *f)
     hk_fault_clock_stop();
     nulls_may_be = (f->call == HK_FAULT_MMAP || f->call == HK_FAULT_MEMORY) && f->sticky;
     hk_fault_arm(f);
-    l->run();
+    for (unsigned round = 0; round < rounds; round++) {
+        if (round) drop_many(0, BLOCKS);
+        l->run();
+    }
     hk_fault_disarm();
     forgive();
     told->nulls = nulls;
@@ -153,7 +166,6 @@ static bool walk_one(const struct load *l, enum hk_fault_call call, unsigned n)
     return any;
 }
 
-/* Calls beyond the first `each` are walked in longer and longer steps. */
 static void walk(const struct load *l, unsigned each)
 {
     const struct hk_fault none = {.call = HK_FAULT_CALLS};
@@ -183,19 +195,21 @@ static void stay_here(void)
 
 int main(int argc, char **argv)
 {
-    unsigned each = argc > 1 ? (unsigned)atoi(argv[1]) : 0;
+    unsigned each = argc > 1 ? (unsigned)atoi(argv[1]) : 2;
+    if (argc > 2) rounds = (unsigned)atoi(argv[2]);
     told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (told == MAP_FAILED) hktest_bail("no memory");
     atomic_store(&hk_fault_mapped, 0);
     stay_here();
     for (size_t i = 0; i < load_count; i++) {
-        if (argc < 3 || !strcmp(argv[2], loads[i].name)) walk(&loads[i], each);
+        if (argc < 4 || !strcmp(argv[3], loads[i].name)) walk(&loads[i], each);
     }
     unsigned all = 0;
     for (unsigned call = 0; call < HK_FAULT_CALLS; call++) {
         const struct sum *s = &sums[call];
-        printf("# %-14s %4u calls, %7u failures injected in %5u runs, NULLs: %u, of one failure: %u\n",
-               hk_fault_name[call], s->calls, s->injected, s->runs, s->nulls, s->nulls_of_one);
+        printf(
+            "# %-14s %4u calls, %7u failures injected in %5u runs, NULLs: %u, of one failure: %u\n",
+            hk_fault_name[call], s->calls, s->injected, s->runs, s->nulls, s->nulls_of_one);
         all += sums[call].injected;
     }
     hktest_ok(failed == 0 && all > 0, "%u failures injected in all, %u runs went wrong", all,
