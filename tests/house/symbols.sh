@@ -16,4 +16,5 @@ grep '^hakmem_' "$dir/exported" | grep -v '@@HAKMEM_1\.0$' | check "all of hakme
 grep -hoE '\bhakmem_[a-z_]+\(' include/hakmem.h | tr -d '(' | LC_ALL=C sort -u > "$dir/declared"
 sed -n 's/@@.*//p' "$dir/exported" | LC_ALL=C sort -u | diff "$dir/declared" - | check "the header declares what is exported"
 LC_ALL=C comm -23 "$dir/imports" tests/house/imports.txt | check "imports are within imports.txt"
+nm "$lib" 2> /dev/null | grep -E '__(wrap|real)_|hk_fault|hk_check_all' | check "nothing of the fault injection is in it"
 finish
