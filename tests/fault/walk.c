@@ -2,11 +2,10 @@
 /*
  * What: the fault walk: each load is run again and again, each time with another system call
  *   failing: the first, the second … of its kind, with each errno it can have, once and from then
- *   on, until no call is left to fail. Arguments: how many of the first calls of a kind are walked
- *   one by one, the others in longer and longer steps (0: all are), how often a load goes round,
- *   and which load, if not all.
- * Why: a path that only runs when the kernel says no is never met by chance. Each run is a process
- *   of its own, before whose fork the library has made no call: runs depend on nothing.
+ *   on, until no call is left to fail. Arguments: of how many of the first calls of a kind all
+ * errors are tried, of the others one (0: of all), how often a load goes round, which load. Why: a
+ * path that only runs when the kernel says no is never met by chance. Each run is a process of its
+ * own, before whose fork the library has made no call: runs depend on nothing.
  */
 #include <sched.h>
 #include <signal.h>
@@ -148,22 +147,30 @@ static void go(const struct load *l, const struct hk_fault *f)
     if (status || !told->ended || told->wrongs) say(l, f, status);
 }
 
-/* All errors of the n-th call, once and from then on; whether there is such a call. */
-static bool walk_one(const struct load *l, enum hk_fault_call call, unsigned n)
+/* An errno of the n-th call, once and from then on; whether there is such a call. */
+static bool walk_how(const struct load *l, enum hk_fault_call call, unsigned n, int e)
 {
     bool any = false;
-    for (unsigned e = 0; how[call][e]; e++) {
-        for (unsigned sticky = 0; sticky < 2; sticky++) {
-            struct hk_fault f = {call, n, how[call][e], sticky};
-            go(l, &f);
-            sums[call].injected += told->hits;
-            sums[call].runs++;
-            sums[call].nulls += told->nulls;
-            if (!sticky) sums[call].nulls_of_one += told->nulls;
-            any |= told->hits || !told->ended;
-        }
+    for (unsigned sticky = 0; sticky < 2; sticky++) {
+        struct hk_fault f = {call, n, e, sticky};
+        go(l, &f);
+        sums[call].injected += told->hits;
+        sums[call].runs++;
+        sums[call].nulls += told->nulls;
+        if (!sticky) sums[call].nulls_of_one += told->nulls;
+        any |= told->hits || !told->ended;
     }
     return any;
+}
+
+/* All errors, or the first one and what is more than an errno; whether there is such a call. */
+static bool walk_one(const struct load *l, enum hk_fault_call call, unsigned n, bool all)
+{
+    if (!walk_how(l, call, n, how[call][0])) return false;
+    for (unsigned e = 1; how[call][e]; e++) {
+        if (all || how[call][e] < 0) walk_how(l, call, n, how[call][e]);
+    }
+    return true;
 }
 
 static void walk(const struct load *l, unsigned each)
@@ -174,7 +181,7 @@ static void walk(const struct load *l, unsigned each)
     memcpy(calls, told->seen, sizeof calls);
     for (unsigned call = 0; call < HK_FAULT_CALLS; call++) {
         unsigned n = 1, was = sums[call].injected;
-        while (walk_one(l, call, n)) n += each && n > each ? n / each : 1;
+        while (walk_one(l, call, n, !each || n <= each)) n++;
         sums[call].calls += calls[call];
         injected += sums[call].injected - was;
         if (calls[call])
