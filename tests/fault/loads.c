@@ -320,10 +320,10 @@ static void end_few(void)
 /* What this thread holds does for what the kernel refuses. */
 static void drop_and_take(void)
 {
-    bool may_be = nulls_may_be, all = true;
-    for (size_t i = 80; i < 84; i++) all &= block[i].p != NULL;
-    drop_many(80, 4);
-    nulls_may_be = may_be && !all;
+    bool may_be = nulls_may_be;
+    unsigned dropped = 0;
+    for (size_t i = 90; i-- > 0 && dropped < 4; drop(i)) dropped += block[i].p != NULL;
+    nulls_may_be = may_be && dropped < 4;
     take(152, 900, PLAIN, 1);
     nulls_may_be = may_be;
 }
