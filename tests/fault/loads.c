@@ -138,6 +138,18 @@ static void grow(size_t i, size_t to)
     for (size_t n = block[i].n; block[i].p && n < to; n = n * 3 / 2) resize(i, n);
 }
 
+/* Free memory that the kernel will not take back counts. */
+static void within_limit(void)
+{
+    bool may_be = nulls_may_be;
+    hakmem_set_limit(40 * MIB);
+    nulls_may_be = true;
+    take(34, 6 * MIB, PLAIN, 1);
+    drop(34);
+    nulls_may_be = may_be;
+    hakmem_set_limit(0);
+}
+
 static void large(void)
 {
     for (size_t i = 0; i < 20; i++) take(i, (40 + i * 37) * KIB, i % 3 ? PLAIN : ZERO, 1);
@@ -162,10 +174,7 @@ static void large(void)
     grow(30, 20 * MIB);
     resize(30, 900 * KIB); /* and home */
     look();
-    hakmem_set_limit(40 * MIB);
-    take(34, 6 * MIB, PLAIN, 1);
-    drop(34);
-    hakmem_set_limit(0);
+    within_limit();
     drop_many(0, 20);
     hakmem_trim(0);
     for (size_t i = 0; i < 10; i++) take(i, 90 * KIB, ZERO, 1);
