@@ -124,8 +124,9 @@ void hk_heap_set_own(bool on)
     hk_thread.ended = 0; /* it goes on, and may get one again */
 }
 
-static void strand(void *p)
+static void strand(const struct hk_unit *u, void *p)
 {
+    hk_mark(u, p);
     void *seen = atomic_load_explicit(&stranded, memory_order_relaxed);
     do {
         *(void **)p = seen;
@@ -333,7 +334,7 @@ void hk_guest_free(struct hk_unit *u, void *p)
     hk_fork_courtesy();
     struct hk_heap *h = enter_guest();
     if (!h) {
-        strand(p); /* not even memory for a heap */
+        strand(u, p); /* not even memory for a heap */
         return;
     }
     if (hk_owner_heap(atomic_load_explicit(&u->owner, memory_order_relaxed)) == h)
