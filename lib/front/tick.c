@@ -159,12 +159,25 @@ bool hk_front_look_after(void)
     return hk_pool_dirty_units() < before;
 }
 
+/* What bins of ended threads hold goes where it belongs, which may be another heap, also the
+ * caller's. */
+static void settle_parked(void)
+{
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        if (!hk_heap_seize(h)) continue;
+        hk_heap_settle_parked(h);
+        hk_heap_let_go(h);
+    }
+}
+
 size_t hk_front_trim(size_t keep)
 {
     struct hk_heap *h = hk_thread.heap;
     uint32_t blocks = UINT32_MAX;
     size_t got = 0;
     bool more;
+    if (h) hk_heap_settle(h);
+    settle_parked(); /* before anything is looked at: afterwards all mail has come */
     if (h) {
         hk_heap_settle(h);
         got = hk_slab_purge(h, true, &blocks);

@@ -240,6 +240,28 @@ static void kept_bins(struct hk_heap *mine)
               hk_pool_used_units());
 }
 
+static void *so_many(void *arg)
+{
+    for (uintptr_t i = 0; i < (uintptr_t)arg; i++) block[i] = hakmem_malloc(14592);
+    return arg;
+}
+
+/* Slabs let loose while their last blocks are still in the bin, which outlives its thread: who
+ * freed the others owns them, and the bin's are mail to him. */
+static void one_trim(void)
+{
+    size_t left = 0;
+    for (uintptr_t n = 60; n < 200; n++) {
+        pthread_t t;
+        if (pthread_create(&t, NULL, so_many, (void *)n)) hktest_bail("no thread");
+        pthread_join(t, NULL);
+        for (uintptr_t i = n; i > 0; i--) hakmem_free(block[i - 1]);
+        hakmem_trim(0);
+        left += hk_pool_used_units();
+    }
+    hktest_ok(left == 0, "one trim takes all back: %zu units left", left);
+}
+
 int main(void)
 {
     hakmem_free(hakmem_malloc(1));
@@ -253,5 +275,6 @@ int main(void)
     to_a_freer(mine);
     long_segments(mine);
     kept_bins(mine);
+    one_trim();
     return hktest_done();
 }
