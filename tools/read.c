@@ -58,6 +58,7 @@ static int look(struct reader *r)
 {
     for (; r->at < r->end; r->at++) {
         if (*r->at == '\n') r->line++;
+        /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): a byte 0 is no blank */
         if (!memchr(" \t\r\n", *r->at, 4)) return (unsigned char)*r->at;
     }
     return -1;

@@ -36,11 +36,11 @@ const char *show_thousandths(uint64_t v, char out[SHOW_BYTES])
 const char *show_sizes(const uint64_t size[SIZES], char out[2 * SHOW_BYTES])
 {
     char text[SHOW_BYTES];
-    snprintf(out, 2 * SHOW_BYTES, "%s",
+    snprintf(out, (size_t)2 * SHOW_BYTES, "%s",
              size[0] ? show_value(HK_KNOB_mid_dyn1, (int64_t)size[0], NULL, text) : "none");
     if (!size[1]) return out;
     size_t len = strlen(out);
-    snprintf(out + len, 2 * SHOW_BYTES - len, " and %s",
+    snprintf(out + len, (size_t)2 * SHOW_BYTES - len, " and %s",
              show_value(HK_KNOB_mid_dyn1, (int64_t)size[1], NULL, text));
     return out;
 }

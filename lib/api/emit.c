@@ -91,8 +91,8 @@ void hk_emit_name(struct hk_emit *e, const char *name, const char *text, size_t 
     name_it(e, name);
     hk_text_str(&e->text, e->json ? "\"" : "");
     for (size_t i = 0; i < len; i++) {
-        char c[2] = {text[i] >= ' ' && text[i] < 127 && !strchr("\"\\", text[i]) ? text[i] : '?',
-                     0};
+        char c[2] = {'?', 0};
+        if (text[i] >= ' ' && text[i] < 127 && !strchr("\"\\", text[i])) c[0] = text[i];
         hk_text_str(&e->text, c);
     }
     hk_text_str(&e->text, e->json ? "\"" : "");

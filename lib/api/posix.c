@@ -110,7 +110,7 @@ static new_handler current_handler(void)
 {
     if (_ZSt15get_new_handlerv) return _ZSt15get_new_handlerv();
     new_handler (*get)(void) = (new_handler(*)(void))late("_ZSt15get_new_handlerv");
-    return get ? get() : NULL;
+    return get ? get() : NULL; /* cppcheck-suppress legacyUninitvar ; takes the cast for code */
 }
 
 void *hk_new_retry(size_t n, size_t align, int nothrow)

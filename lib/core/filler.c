@@ -32,6 +32,7 @@ void hk_filler_file(struct hk_filler *f, struct hk_chunk *c)
     if (span == c->span) return;
     hk_filler_drop(f, c);
     if (!span) return;
+    HK_ASSERT(span < HK_CHUNK_UNITS); /* one unit is used, or it is no business of the filler */
     c->span = (uint8_t)span;
     c->prev = NULL;
     c->next = f->bin[span];
@@ -59,14 +60,14 @@ struct hk_chunk *hk_filler_find(const struct hk_filler *f, unsigned n, unsigned 
     for (uint32_t m = f->mask & ~hk_low_mask32(n); m; m &= m - 1) {
         unsigned span = (unsigned)__builtin_ctz(m);
         struct hk_chunk *best = NULL;
-        int best_used = -1, look = LOOK;
+        int look = LOOK;
         for (struct hk_chunk *c = f->bin[span]; c && look > 0; c = c->next, look--) {
-            int used = c->taken;
-            if (used < best_used || (used == best_used && c->index > best->index)) continue;
+            if (best &&
+                (c->taken < best->taken || (c->taken == best->taken && c->index > best->index)))
+                continue;
             int place = find_units(c, n, align);
             if (place < 0) continue;
             best = c;
-            best_used = used;
             *at = (unsigned)place;
         }
         if (best) return best;

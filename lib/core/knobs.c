@@ -33,7 +33,7 @@ const char *const hk_mode_purpose[HK_MODES] = {
 #define HK_PRESET(knob, a, b, c, d, e) {HK_KNOB_##knob, {a, b, c, d, e}},
 static const struct {
     enum hk_knob knob;
-    int8_t value[HK_MODES];
+    uint8_t value[HK_MODES];
 } presets[] = {
 #include "core/modes.def"
 };
@@ -201,7 +201,7 @@ bool hk_knobs_set(const char *var, enum hk_source from, enum hk_knob *whose)
 {
     const char *eq = strchr(var, '=');
     size_t len = eq ? (size_t)(eq - var) : 0;
-    for (unsigned k = 0; k < HK_KNOBS; k++) {
+    for (unsigned k = 0; eq && k < HK_KNOBS; k++) {
         const char *name = hk_knob_rows[k].name;
         if (strlen(name) != len || memcmp(name, var, len) != 0) continue;
         *whose = (enum hk_knob)k;

@@ -63,6 +63,7 @@ static bool try_window(uintptr_t w)
     hk_chunk_pieces = (struct hk_chunk **)(w + PIECE_BYTES);
     hk_chunk_pieces[0] = (struct hk_chunk *)w;
     meta_next = (char *)(hk_chunk_pieces + PIECES);
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is the table of pointers that is meant */
     meta_room = META_BYTES - PIECES * sizeof *hk_chunk_pieces;
     atomic_fetch_add_explicit(&meta_mapped, bytes, memory_order_relaxed);
     units_end = UNITS_BYTES;
@@ -207,7 +208,8 @@ void *hk_map_grow(size_t chunks, size_t *got)
 
 void *hk_meta_alloc(size_t bytes)
 {
-    bytes = hk_align_up(bytes, 2 * HK_LINE_BYTES); /* no two owners share a prefetched pair */
+    bytes =
+        hk_align_up(bytes, (size_t)2 * HK_LINE_BYTES); /* no two owners share a prefetched pair */
     HK_CHECK(bytes <= META_BYTES, NULL);
     hk_lock_acquire(&meta_lock);
     if (meta_room < bytes) {

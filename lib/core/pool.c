@@ -279,6 +279,7 @@ bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean)
     char *end = (char *)p + units * HK_UNIT_BYTES;
     struct hk_shard *s = hk_shard_of(p);
     size_t missing = 0, got;
+    HK_ASSERT(s != NULL);
     if (extend(s, end, more, clean, &missing)) return true;
     void *fresh = missing ? grow(s, missing, &got) : NULL;
     if (!fresh) return false;

@@ -37,6 +37,7 @@ static void tell(struct hk_shard *s, size_t now, size_t *told, _Atomic size_t *f
 
 void hk_shard_tell_slack(struct hk_shard *s, uint32_t slack)
 {
+    HK_ASSERT(s != NULL);
     size_t dirty = dirty_of(s);
     if (s->used - s->used_told + slack > 2 * (size_t)slack || !s->used)
         tell(s, s->used, &s->used_told, &hk_shard_sums.first_used, &hk_shard_sums.used);
@@ -62,7 +63,9 @@ static void link_near(struct hk_shard *s)
 {
     struct hk_shard *at = s;
     for (unsigned id = 1; id <= hk_shard_count() && at == s; id++) {
-        if (hk_shard_by_id(id)->node == s->node) at = hk_shard_by_id(id);
+        struct hk_shard *other = hk_shard_by_id(id);
+        HK_ASSERT(other != NULL);
+        if (other->node == s->node) at = other;
     }
     struct hk_shard *next = at == s ? s : atomic_load_explicit(&at->near, memory_order_relaxed);
     atomic_store_explicit(&s->near, next, memory_order_relaxed);
@@ -226,6 +229,7 @@ void hk_shard_free(struct hk_shard *s, char *p, size_t units, uint32_t stamp, ui
         return;
     }
     struct hk_unit *u = hk_unit_of(p);
+    HK_ASSERT(u != NULL);
     u->run_units = (uint32_t)units;
     u->stamp = stamp;
     u->as = as;
@@ -270,6 +274,7 @@ void hk_shards_fork_prepare(void)
 
 static void write_off(struct hk_shard *s)
 {
+    HK_ASSERT(s != NULL);
     hk_runs_forget(&s->runs);
     hk_filler_forget(&s->filler);
     for (size_t i = 0; i < hk_map_chunks(); i++) {
@@ -293,6 +298,7 @@ void hk_shards_fork_child(void)
     }
     for (unsigned id = 1; id <= hk_shard_count() && !mine; id++) {
         struct hk_shard *s = hk_shard_by_id(id);
+        HK_ASSERT(s != NULL);
         s->used_told = s->used;
         s->dirty_told = dirty_of(s);
         if (id > 1) used += s->used;

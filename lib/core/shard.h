@@ -22,6 +22,7 @@
 #include "core/runs.h"
 #include "os/cpu.h"
 #include "os/lock.h"
+#include "os/report.h"
 
 #define HK_SHARDS_MAX 255u /* ids fit a byte; more CPUs than these have share */
 #define HK_CPUS_MAX   1024u
@@ -132,6 +133,7 @@ size_t hk_shards_free_chunks(void);
 /* Under s's lock: the sums are up to date with s, but for the slack. */
 HK_INLINE void hk_shard_tell(struct hk_shard *s)
 {
+    HK_ASSERT(s != NULL);
     uint32_t slack = atomic_load_explicit(&hk_shards.slack, memory_order_relaxed);
     if (HK_UNLIKELY(slack != 0 || s->id != 1)) {
         hk_shard_tell_slack(s, slack);
@@ -145,6 +147,7 @@ HK_INLINE void hk_shard_tell(struct hk_shard *s)
 
 HK_INLINE void hk_shard_enter(struct hk_shard *s)
 {
+    HK_ASSERT(s != NULL);
     hk_lock_acquire(&s->lock);
 }
 

@@ -17,6 +17,7 @@ struct hk_lock hk_shard_gathering = HK_LOCK_INIT(HK_RANK_GATHER);
 void hk_shard_add(struct hk_shard *s, size_t first, size_t n)
 {
     size_t dirty = 0;
+    HK_ASSERT(s != NULL);
     for (size_t i = first; i < first + n; i++) {
         struct hk_chunk *c = hk_chunk_at(i);
         dirty += (size_t)__builtin_popcount(c->dirty);

@@ -18,7 +18,8 @@ static uint32_t visits_seen;
 
 unsigned hk_decay_level(void)
 {
-    return hk_policy_now().adapt ? atomic_load_explicit(&level, memory_order_relaxed) : 0;
+    bool adapt = hk_policy_now().adapt;
+    return adapt ? atomic_load_explicit(&level, memory_order_relaxed) : 0;
 }
 
 /* Slow paths of all threads since the last look. */

@@ -10,6 +10,7 @@
 #include "core/pool.h"
 #include "front/front.h"
 #include "large/large.h"
+#include "os/report.h"
 #include "policy/policy.h"
 #include "policy/snapshot.h"
 #include "slab/heap.h"
@@ -84,7 +85,9 @@ static HK_NOINLINE bool become_holder(struct hk_heap *h)
 /* Another node's memory is to serve its own threads. */
 static HK_NOINLINE bool far(const struct hk_heap *h, const struct hk_unit *u)
 {
-    return hk_shard_of(hk_unit_addr(u))->node != h->node;
+    const struct hk_shard *s = hk_shard_of(hk_unit_addr(u));
+    HK_ASSERT(s != NULL);
+    return s->node != h->node;
 }
 
 bool hk_runs_keep(struct hk_heap *h, struct hk_unit *u)

@@ -10,6 +10,7 @@
 #include "core/pool.h"
 #include "large/dense.h"
 #include "large/touch.h"
+#include "os/report.h"
 #include "os/sys.h"
 #include "policy/huge.h"
 #include "policy/policy.h"
@@ -132,6 +133,7 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
     void *p = hk_pool_alloc(units, align_units, &clean);
     if (!p) return NULL;
     struct hk_unit *u = hk_unit_of(p);
+    HK_ASSERT(u != NULL);
     u->run_units = (uint32_t)units;
     u->tail = 0;
     set_tail(by, u, n, clean);
@@ -151,7 +153,9 @@ void *hk_large_alloc(struct hk_large_counts *by, size_t n, size_t align, bool ze
 
 void hk_large_set_rule(void *p, unsigned rule)
 {
-    hk_unit_of(p)->rule = (uint16_t)(rule ? HK_RULED | rule : 0);
+    struct hk_unit *u = hk_unit_of(p);
+    HK_ASSERT(u != NULL);
+    u->rule = (uint16_t)(rule ? HK_RULED | rule : 0);
 }
 
 HK_INLINE void give_as(void *p, size_t units, enum hk_action action)

@@ -43,7 +43,7 @@ void hk_touch_small(void *p)
 void hk_touch(void *p, size_t bytes)
 {
     uint32_t n = atomic_fetch_add_explicit(&runs, 1, memory_order_relaxed);
-    if (n % EVERY || bytes < 2 * PAGES * hk_sys_page_bytes() || hk_huge_is(p)) return;
+    if (n % EVERY || bytes < hk_sys_page_bytes() * 2 * PAGES || hk_huge_is(p)) return;
     hk_touch_small(p);
 }
 

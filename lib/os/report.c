@@ -36,7 +36,7 @@ void hk_text_ratio(struct hk_text *t, uint64_t thousandths)
     hk_text_dec(t, thousandths / 1000);
     if (thousandths % 1000 == 0) return;
     hk_text_str(t, ".");
-    for (unsigned unit = 100; unit && thousandths % (unit * 10); unit /= 10)
+    for (uint64_t unit = 100; unit && thousandths % (unit * 10); unit /= 10)
         hk_text_dec(t, thousandths / unit % 10);
 }
 

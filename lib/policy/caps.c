@@ -201,7 +201,7 @@ static void by_demand(const struct hk_caps *c, uint32_t order[HK_CAPS_CLASSES])
 
 uint32_t hk_caps_window(struct hk_caps *c, const struct hk_caps_seen *seen)
 {
-    uint32_t before[HK_CAPS_CLASSES], order[HK_CAPS_CLASSES], changed = 0;
+    uint32_t before[HK_CAPS_CLASSES], order[HK_CAPS_CLASSES] = {0}, changed = 0;
     int wish[HK_CAPS_CLASSES];
     for (uint32_t i = 0; i < c->classes; i++) {
         struct hk_caps_class *k = &c->of[i];

@@ -19,13 +19,13 @@ void hk_elo_init(struct hk_elo *e)
 
 static int32_t bounded(int64_t rating)
 {
-    return (int32_t)hk_q16_clamp(rating, HK_ELO_LEAST, HK_ELO_MOST);
+    return (int32_t)hk_q16_clamp(rating, (hk_q16)HK_ELO_LEAST, (hk_q16)HK_ELO_MOST);
 }
 
 hk_q16 hk_elo_expected(int32_t a, int32_t b)
 {
     int64_t ahead = (int64_t)bounded(b) - bounded(a);
-    hk_q16 power = ahead * LN10 / (400 * HK_ELO_POINT);
+    hk_q16 power = ahead * LN10 / ((int64_t)400 * HK_ELO_POINT);
     return hk_q16_div(HK_Q16_ONE, HK_Q16_ONE + hk_q16_exp(power));
 }
 
@@ -106,7 +106,7 @@ uint32_t hk_elo_pick(const struct hk_elo *e, uint32_t band, uint32_t temperature
     if (temperature == 0) return best;
     for (uint32_t a = 0; a < HK_ACTIONS; a++) {
         int64_t behind = (int64_t)bounded(r[best]) - bounded(r[a]);
-        weight[a] = (uint64_t)hk_q16_exp(-(behind << 16) / HK_ELO_POINT / temperature);
+        weight[a] = (uint64_t)hk_q16_exp(-(behind * 65536) / HK_ELO_POINT / temperature);
         sum += weight[a];
     }
     /* sum ≤ 4 × 65536: the upper half of what was drawn is plenty. */
