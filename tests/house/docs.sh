@@ -15,7 +15,7 @@ if command -v mandoc > /dev/null; then
     for page in man/*.[1-8]; do mandoc -Tlint -W warning "$page"; done | check "mandoc -Tlint"
 fi
 if command -v shellcheck > /dev/null; then
-    shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format build-aux/man-tables tests/numa/run .ci/run | check shellcheck
+    shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format build-aux/man-tables build-aux/analyze tests/numa/run tests/fuzz/run .ci/run | check shellcheck
     shellcheck -s bash -S warning -e SC1090,SC1091,SC2154 tests/*/*.sh | check "shellcheck of the tests"
 fi
 finish
