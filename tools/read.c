@@ -40,7 +40,7 @@ bool reader_open(struct reader *r, const char *path)
     }
     int why = !f || ferror(f) ? errno : bytes > BYTES_MOST ? EFBIG : 0;
     if (f) fclose(f);
-    r->all = grow(r->all, bytes + 1); /* a sanitizer sees whoever breaks J2 */
+    r->all = grow(r->all, bytes ? bytes : 1); /* a sanitizer sees whoever breaks J2 */
     r->at = r->all;
     r->end = r->all + bytes;
     r->nodes = grow(NULL, VALUES_MOST * sizeof *r->nodes);
