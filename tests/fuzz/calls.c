@@ -214,13 +214,15 @@ void free_all(void)
 static void op_absurd(struct run *r)
 {
     unsigned how = fuzz_byte(&r->in) % 9;
-    size_t n = huge_of(r), align = (size_t)1 << (n % 40);
+    volatile size_t n = huge_of(r); /* compilers warn of what is meant here */
+    size_t align = (size_t)1 << (n % 40), wide = n | (size_t)1 << 40;
+    volatile size_t *w = &wide;
     int want = ENOMEM;
     void *p = NULL, *kept = (void *)&want;
     errno = SENTINEL;
     if (how == 0) p = hakmem_malloc(n);
     if (how == 1) p = hakmem_calloc(n / 2, 2);
-    if (how == 2) p = hakmem_calloc(n | (size_t)1 << 40, n | (size_t)1 << 40);
+    if (how == 2) p = hakmem_calloc(*w, *w);
     if (how == 3) p = hakmem_realloc(shadow_count() ? shadow_at(0)->p : NULL, n);
     if (how == 4) p = hakmem_reallocarray(shadow_count() ? shadow_at(0)->p : NULL, n, n);
     if (how == 5) p = hakmem_aligned_alloc(align, n);
