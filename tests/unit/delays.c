@@ -16,10 +16,14 @@
 #include "front/fast.h"
 #include "hakmem.h"
 #include "hktest.h"
+#include "policy/policy.h"
 
 #define THREADS 4
 #define BOXES   96
 #define STEPS   400
+#define SIZE    ((size_t)1024)
+#define SLAB    64u                         /* blocks of a slab */
+#define MADE    (SLAB * 2 * HK_LOOSE_UNITS) /* the second half of them is let loose */
 
 void hk_delay(void);
 
@@ -93,6 +97,37 @@ static void *live(void *arg)
     return NULL;
 }
 
+static void *made[MADE];
+static pthread_barrier_t all_here;
+
+static void *produce(void *arg)
+{
+    for (unsigned i = 0; i < MADE; i++) made[i] = hakmem_malloc(SIZE);
+    return arg;
+}
+
+/* All at once into the same slabs: of the ended producer, and loose ones. */
+static void *take(void *arg)
+{
+    hakmem_free(hakmem_malloc(1));
+    for (unsigned slab = 0; slab < MADE; slab += SLAB) {
+        pthread_barrier_wait(&all_here);
+        for (unsigned i = (unsigned)(uintptr_t)arg; i < SLAB; i += THREADS)
+            hakmem_free(made[slab + i]);
+    }
+    return NULL;
+}
+
+static void together(void)
+{
+    pthread_t t[THREADS];
+    if (pthread_create(&t[0], NULL, produce, NULL)) hktest_bail("no thread");
+    pthread_join(t[0], NULL);
+    for (uintptr_t i = 0; i < THREADS; i++)
+        if (pthread_create(&t[i], NULL, take, (void *)i)) hktest_bail("no thread");
+    for (unsigned i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
+}
+
 static void one_round(uint64_t *seed)
 {
     static const size_t sizes[][HK_DYN_CHOSEN] = {{0, 0}, {36864, 69632}, {40960, 0}, {0, 73728}};
@@ -104,6 +139,7 @@ static void one_round(uint64_t *seed)
         hakmem_trim(next(seed) % 2 ? 0 : 1 << 20);
         for (unsigned i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
     }
+    together();
     hk_front_check();
 }
 
@@ -118,6 +154,7 @@ int main(void)
     /* A thread that frees NULL may read a window base that another one sets: by design, core/map.c.
      */
     hakmem_free(hakmem_malloc(1));
+    pthread_barrier_init(&all_here, NULL, THREADS);
     for (unsigned i = 0; i < rounds; i++) one_round(&seed);
     printf("# %llu pauses, %llu streams of chance, %u shards\n", (unsigned long long)pauses,
            (unsigned long long)threads, hk_shard_count());
