@@ -3,7 +3,7 @@
  * What: threads that come and go, on CPUs of four shards and two nodes, exchange blocks of all
  * sizes, with pauses by chance at each atomic step of the library (tests/unit/delays.h). Why:
  * windows of a few nanoseconds become wide enough to be met, and ThreadSanitizer watches.
- * Environment: HK_DELAY_SEED (from the clock) is printed; HK_DELAY_ROUNDS (12).
+ * Environment: HK_DELAY_SEED (from the clock) is printed; HK_DELAY_ROUNDS (6).
  */
 #include <pthread.h>
 #include <sched.h>
@@ -51,11 +51,11 @@ void hk_delay(void)
 {
     if (!chance) chance = seed_of_thread() | 1;
     uint32_t r = next(&chance);
-    if (r % 256 == 0) {
+    if (r % 32 == 0) {
         atomic_fetch_add_explicit(&pauses, 1, memory_order_relaxed);
         sched_yield();
     } else if (r % 8 == 1) {
-        for (volatile uint32_t i = 0; i < r / 8 % 128; i++) continue;
+        for (volatile uint32_t i = 0; i < r / 8 % 1024; i++) continue;
     }
 }
 
@@ -147,7 +147,7 @@ int main(void)
 {
     const char *s = getenv("HK_DELAY_SEED"), *r = getenv("HK_DELAY_ROUNDS");
     run_seed = s ? strtoull(s, NULL, 0) : (uint64_t)time(NULL);
-    unsigned rounds = r ? (unsigned)atoi(r) : 12;
+    unsigned rounds = r ? (unsigned)atoi(r) : 6;
     uint64_t seed = run_seed;
     printf("# HK_DELAY_SEED=%llu\n", (unsigned long long)run_seed);
     hk_cpu_virtual = place;
