@@ -10,6 +10,7 @@
 
 #include "api/api.h"
 #include "front/front.h"
+#include "os/probe.h"
 #include "os/sys.h"
 
 #define LOOK_MS     250u /* while a look brings something, */
@@ -18,6 +19,7 @@
 
 static void *look_after(void *arg)
 {
+    HK_QUIET;
     uint64_t ms = LOOK_MS;
     for (;;) {
         _Atomic uint32_t nobody = 0;

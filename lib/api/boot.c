@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/checked.h"
 #include "core/knobs.h"
 #include "core/pool.h"
 #include "front/fast.h"
@@ -29,6 +30,7 @@ extern void *__dso_handle;
  * is a guest from then on: later destructors may still malloc and free. */
 static void thread_ended(void *arg)
 {
+    HK_QUIET;
     hk_heap_park(arg);
 }
 
@@ -61,24 +63,30 @@ void hk_thread_born(struct hk_thread *t)
 
 static void fork_prepare(void)
 {
+    HK_QUIET;
+    hk_checked_fork_prepare();
     hk_front_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+    HK_QUIET;
     hk_fork_end();
 }
 
 static void fork_child(void)
 {
+    HK_QUIET;
     uint32_t half = KEY_BEING_MADE; /* by a thread that is not here */
     atomic_compare_exchange_strong_explicit(&key_state, &half, KEY_REFUSED, memory_order_relaxed,
                                             memory_order_relaxed);
+    hk_checked_fork_child();
     hk_front_fork_child();
 }
 
 __attribute__((constructor(101))) void hk_boot(void)
 {
+    HK_QUIET;
     int saved = errno;
     make_key(); /* early, while keys below 32 are free */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
@@ -104,6 +112,7 @@ static void write_policy(int fd)
 
 __attribute__((destructor(101))) static void end(void)
 {
+    HK_QUIET;
     const char *policy = hk_knob_text(HK_KNOB_policy_file);
     if (policy) write_to(policy, write_policy);
     if (hk_knob_value(HK_KNOB_stats))

@@ -11,6 +11,7 @@
 #include "front/learn.h"
 #include "front/site.h"
 #include "os/object.h"
+#include "os/probe.h"
 
 static const char *const band_name[HK_LEARN_BANDS] = {"mid", "large", "big"};
 static const char *const action_name[HK_ACTIONS] = {"keep", "lazy", "batch", "now"};
@@ -235,6 +236,7 @@ static void life(struct hk_emit *e, const struct hk_learner *l)
 
 HK_EXPORT void hakmem_policy_dump(int fd, int json)
 {
+    HK_QUIET;
     struct hk_emit e;
     bool busy;
     /* These make system calls: before learning waits. */

@@ -16,15 +16,18 @@
 #include "front/front.h"
 #include "large/large.h"
 #include "large/mapped.h"
+#include "os/probe.h"
 #include "os/report.h"
 
 HK_EXPORT int hakmem_trim(size_t pad)
 {
+    HK_QUIET;
     return hk_front_trim(pad < HK_MAX_REQUEST ? pad : HK_MAX_REQUEST) > 0;
 }
 
 HK_EXPORT void hakmem_set_limit(size_t bytes)
 {
+    HK_QUIET;
     struct hk_pool_stats p;
     hk_settings_late(); /* what the program says comes after what files say */
     hk_pool_set_limit(bytes);
@@ -40,6 +43,7 @@ int malloc_trim(size_t pad);
 /* What glibc's fields mean, as far as we have it: bytes mapped, in use, free, releasable. */
 HK_EXPORT struct mallinfo2 mallinfo2(void)
 {
+    HK_QUIET;
     struct hk_pool_stats p;
     struct hk_large_stats l;
     hk_pool_read_stats(&p);
@@ -101,6 +105,7 @@ static void xml(struct hk_text *t, const char *tag, const char *type, uint64_t v
 
 HK_EXPORT int malloc_info(int options, FILE *out)
 {
+    HK_QUIET;
     char buf[2048];
     struct hk_text t = {buf, sizeof buf, 0};
     struct hakmem_stats s = {.struct_bytes = sizeof s};

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/checked.h"
 #include "front/fast.h"
 
 __attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
@@ -24,23 +25,27 @@ static HK_COLD void *malloc_slow(size_t n)
 
 HK_EXPORT void *hakmem_malloc(size_t n)
 {
+    if (hk_checked_on()) return hk_or_enomem(hk_checked_alloc(n, 0, HK_BY_MALLOC, false));
     void *p = hk_fast_alloc(n);
     return HK_LIKELY(p != NULL) ? p : malloc_slow(n);
 }
 
 HK_EXPORT void hakmem_free(void *p)
 {
-    hk_free(p);
+    if (hk_checked_on())
+        hk_checked_free(p, HK_BY_MALLOC);
+    else
+        hk_free(p);
 }
 
 HK_EXPORT void hakmem_free_sized(void *p, size_t n HK_UNUSED)
 {
-    hk_free(p);
+    hakmem_free(p);
 }
 
 HK_EXPORT void hakmem_free_aligned_sized(void *p, size_t align HK_UNUSED, size_t n HK_UNUSED)
 {
-    hk_free(p);
+    hakmem_free(p);
 }
 
 static HK_COLD void *calloc_slow(size_t n)
@@ -63,6 +68,7 @@ HK_EXPORT void *hakmem_calloc(size_t count, size_t size)
 {
     size_t n;
     if (HK_UNLIKELY(__builtin_mul_overflow(count, size, &n))) return hk_or_enomem(NULL);
+    if (hk_checked_on()) return hk_or_enomem(hk_checked_alloc(n, 0, HK_BY_MALLOC, true));
     if (HK_UNLIKELY(n > HK_MID_MAX)) return calloc_slow(n);
     unsigned c = n <= HK_TINY_MAX ? hk_tiny_class(n) : hk_mid_class(n);
     struct hk_thread *t = &hk_thread;
@@ -81,6 +87,7 @@ HK_EXPORT void *hakmem_realloc(void *p, size_t n)
         hakmem_free(p);
         return NULL;
     }
+    if (hk_checked_on()) return hk_or_enomem(hk_checked_realloc(p, n));
     return hk_or_enomem(hk_front_realloc(p, n));
 }
 
@@ -100,6 +107,8 @@ HK_ALIAS(hakmem_calloc)
 void *calloc(size_t count, size_t size);
 HK_ALIAS(hakmem_realloc)
 void *realloc(void *p, size_t n);
+
+#if !HK_PROBED /* else in checked_new.c */
 
 /* ---- C++, by their mangled names: m is size_t, RKSt9nothrow_t const std::nothrow_t & ---- */
 
@@ -191,4 +200,5 @@ void _ZdlPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag)
 HK_ALIAS(delete_aligned_nothrow)
 void _ZdaPvSt11align_val_tRKSt9nothrow_t(void *p, size_t align, const void *tag);
 
+#endif
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "api/checked.h"
 #include "base/sizeclass.h"
 #include "front/fast.h"
 #include "os/report.h"
@@ -14,6 +15,7 @@
 
 void *hk_api_aligned(size_t align, size_t n)
 {
+    if (hk_checked_on()) return hk_or_enomem(hk_checked_alloc(n, align, HK_BY_MALLOC, false));
     void *p = hk_fast_alloc_aligned(n, align);
     if (HK_LIKELY(p != NULL)) return p;
     if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return hk_or_enomem(NULL);
@@ -44,8 +46,13 @@ HK_EXPORT int hakmem_posix_memalign(void **out, size_t align, size_t n)
 {
     if (!hk_is_pow2(align) || align % sizeof(void *) != 0) return EINVAL;
     if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return ENOMEM;
-    void *p = hk_fast_alloc_aligned(n, align);
-    if (!p) p = hk_front_alloc_aligned(n, align);
+    void *p;
+    if (hk_checked_on()) {
+        p = hk_checked_alloc(n, align, HK_BY_MALLOC, false);
+    } else {
+        p = hk_fast_alloc_aligned(n, align);
+        if (!p) p = hk_front_alloc_aligned(n, align);
+    }
     if (!p) return ENOMEM;
     *out = p;
     return 0;
@@ -60,7 +67,7 @@ HK_EXPORT void *hakmem_reallocarray(void *p, size_t count, size_t size)
 
 HK_EXPORT size_t hakmem_usable_size(const void *p)
 {
-    return hk_front_usable(p);
+    return hk_checked_on() ? hk_checked_usable(p) : hk_front_usable(p);
 }
 
 #if HK_OVERRIDE
@@ -119,7 +126,9 @@ void *hk_new_retry(size_t n, size_t align, int nothrow)
         new_handler handler = current_handler();
         if (!handler) break;
         handler(); /* frees something, throws, or does not return */
-        void *p = align ? hk_front_alloc_aligned(n, align) : hk_front_alloc(n, NULL);
+        void *p = hk_checked_on() ? hk_checked_alloc(n, align, HK_BY_NEW, false)
+                  : align         ? hk_front_alloc_aligned(n, align)
+                                  : hk_front_alloc(n, NULL);
         if (p) return p;
     }
     if (nothrow) return NULL;

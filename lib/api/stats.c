@@ -14,6 +14,7 @@
 #include "front/fast.h"
 #include "large/large.h"
 #include "large/mapped.h"
+#include "os/probe.h"
 #include "os/report.h"
 #include "os/sys.h"
 
@@ -84,6 +85,7 @@ static void add_large(struct hakmem_stats *s)
 
 HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
 {
+    HK_QUIET;
     struct hakmem_stats s = {.struct_bytes = out->struct_bytes};
     if (out->struct_bytes < sizeof out->struct_bytes || out->struct_bytes > sizeof s) {
         errno = EINVAL;
@@ -114,6 +116,7 @@ static void row(struct hk_text *t, const char *name, uint64_t v, const char *uni
 
 HK_EXPORT void hakmem_stats_write(int fd)
 {
+    HK_QUIET;
     char buf[4096];
     struct hk_text t = {buf, sizeof buf, 0};
     struct hakmem_stats s = {.struct_bytes = sizeof s};

@@ -24,6 +24,7 @@
 
 enum hk_rank {
     HK_RANK_BOOT = 1,
+    HK_RANK_LEDGER,
     HK_RANK_HEAPS,
     HK_RANK_GUEST,
     HK_RANK_GATHER,

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/attr.h"
+#include "os/probe.h"
 
 HK_LINE_ALIGNED _Atomic uint64_t hk_sys_count[HK_SYS_COUNTS];
 const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap",      "munmap", "madvise",
@@ -97,6 +98,7 @@ static void *map(void *at, size_t bytes, int flags)
         hk_sys_drop(p, bytes);
         p = NULL;
     }
+    if (p) hk_probe_mapped(p, bytes);
     errno = saved;
     return p;
 }
