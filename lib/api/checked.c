@@ -15,6 +15,7 @@
 
 #include "api/api.h"
 #include "base/sizeclass.h"
+#include "core/map.h"
 #include "front/fast.h"
 #include "os/report.h"
 #include "os/sys.h"
@@ -140,6 +141,17 @@ void *hk_checked_realloc(void *p, size_t n)
     memcpy(q, p, n < b.n ? n : b.n);
     hk_checked_free(p, HK_BY_MALLOC);
     return q;
+}
+
+/* Chunks in a row at a time, as somebody else may have mapped memory between them. */
+void hk_checked_end(void)
+{
+    if (!hk_checked_on()) return;
+    for (size_t i = 0, n; i < hk_map_chunks(); i += n) {
+        for (n = 0; i + n < hk_map_chunks() && hk_chunk_at(i + n)->state != HK_CHUNK_NONE;) n++;
+        if (n) hk_probe_end(hk_chunk_addr(i), n << HK_CHUNK_SHIFT);
+        n += n == 0;
+    }
 }
 
 #endif

@@ -24,6 +24,9 @@ HK_INLINE void hk_checked_fork_child(void)
     if (hk_checked_on()) hk_ledger_fork_child();
 }
 
+/* The process ends, and with it comes the look for leaks. */
+void hk_checked_end(void);
+
 #else
 
 HK_INLINE bool hk_checked_on(void)
@@ -34,6 +37,9 @@ HK_INLINE void hk_checked_fork_prepare(void)
 {
 }
 HK_INLINE void hk_checked_fork_child(void)
+{
+}
+HK_INLINE void hk_checked_end(void)
 {
 }
 

@@ -15,9 +15,10 @@
 #include <stdint.h>
 
 #if HK_VALGRIND
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <valgrind/helgrind.h>
 #include <valgrind/memcheck.h>
-#undef ANNOTATE_HAPPENS_BEFORE /* both headers have the names of the other tool */
 #endif
 #if HK_ASAN
 #include <sanitizer/asan_interface.h>
@@ -29,6 +30,32 @@ bool hk_probe_asan;
 static _Atomic int listener; /* of enum hk_probe */
 
 #if HK_VALGRIND
+/* On the real CPU, where the C library has no thread: a call of the kernel by hand. */
+static long unseen_mprotect(unsigned thread HK_UNUSED, void *p, size_t bytes)
+{
+    long prot = PROT_READ | PROT_WRITE;
+#if defined(__x86_64__)
+    long r = SYS_mprotect;
+    __asm__ volatile("syscall" : "+a"(r) : "D"(p), "S"(bytes), "d"(prot) : "rcx", "r11", "memory");
+    return r;
+#else
+    register long number __asm__("x8") = SYS_mprotect, a __asm__("x0") = (long)p,
+                         b __asm__("x1") = (long)bytes, c __asm__("x2") = prot;
+    __asm__ volatile("svc 0" : "+r"(a) : "r"(number), "r"(b), "r"(c) : "memory");
+    return a;
+#endif
+}
+
+/*
+ * Memcheck takes all that can be read and written, but for its own heap, for a root: what a lost
+ * block points to would be reachable. So valgrind is told that the range can no longer be written,
+ * and the kernel, past it, that it can.
+ */
+static void no_root(void *p, size_t bytes)
+{
+    if (mprotect(p, bytes, PROT_READ) == 0) VALGRIND_NON_SIMD_CALL2(unseen_mprotect, p, bytes);
+}
+
 /* As drd.h has it, which cannot be included beside helgrind.h: 'D' 'R', 1, the tool's thread. */
 #define DRD_THREAD_ID (VG_USERREQ_TOOL_BASE('D', 'R') + 1)
 
@@ -54,6 +81,7 @@ static enum hk_probe tool(void)
 #define VALGRIND_HG_CLEAN_MEMORY(p, n)                ((void)(p))
 #define VALGRIND_HG_DISABLE_CHECKING(p, n)            ((void)(p))
 #define VALGRIND_CHECK_MEM_IS_ADDRESSABLE(p, n)       ((void)(p))
+#define no_root(p, n)                                 ((void)(p), (void)(n))
 #define VALGRIND_PRINTF(...)                          ((void)0)
 #define VALGRIND_DISABLE_ERROR_REPORTING              ((void)0)
 #define VALGRIND_ENABLE_ERROR_REPORTING               ((void)0)
@@ -126,6 +154,11 @@ void hk_probe_shrunk(void *p, size_t before, size_t n)
 void hk_probe_back(void *raw, size_t total)
 {
     if (hk_probe_ask() == HK_PROBE_ASAN) ASAN_UNPOISON_MEMORY_REGION(raw, total);
+}
+
+void hk_probe_end(void *p, size_t bytes)
+{
+    if (hk_probe_ask() == HK_PROBE_MEMCHECK) no_root(p, bytes);
 }
 
 HK_NOINLINE void hk_probe_mismatched(const void *p, const char *made HK_UNUSED,

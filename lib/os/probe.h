@@ -60,6 +60,11 @@ void hk_probe_dead(void *p, size_t n);
 void hk_probe_shrunk(void *p, size_t before, size_t n);
 /* The raw block goes back to the allocator, which writes into it. */
 void hk_probe_back(void *raw, size_t total);
+/*
+ * At the end of the process: only the program's own pointers keep a block in [p, p + bytes) from
+ * being a leak, not what lies in other blocks there.
+ */
+void hk_probe_end(void *p, size_t bytes);
 /* Reports that valgrind's own malloc makes and has no request for; count as errors all the same. */
 void hk_probe_mismatched(const void *p, const char *made, const char *freed);
 void hk_probe_fishy(size_t n);

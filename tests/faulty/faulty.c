@@ -238,7 +238,10 @@ static void write_in_thread_after_free(void)
     in_thread(thread_writes, p);
 }
 
-#define CASE(name) {#name, name}
+#define CASE(name)                                                                                 \
+    {                                                                                              \
+#name, name                                                                                \
+    }
 static const struct {
     const char *name;
     void (*f)(void);
@@ -290,7 +293,7 @@ static const struct {
     CASE(negative_size),
     CASE(calloc_overflow),
     CASE(aligned_alloc_bad),
-    CASE(memcpy_overlap),
+    CASE(string_overlap),
     CASE(leak_definite),
     CASE(leak_indirect),
     CASE(leak_possible),

@@ -44,7 +44,7 @@ void uninitialised_written_out(void);
 void negative_size(void);
 void calloc_overflow(void);
 void aligned_alloc_bad(void);
-void memcpy_overlap(void);
+void string_overlap(void);
 void leak_definite(void);
 void leak_indirect(void);
 void leak_possible(void);

@@ -166,11 +166,12 @@ void aligned_alloc_bad(void)
     free(p);
 }
 
-void memcpy_overlap(void)
+/* memcpy cannot be told from memmove in today's C library. */
+void string_overlap(void)
 {
     char *p = calloc(1, 64);
-    volatile size_t n = 30;
-    memcpy(p + 8, p, n);
+    strcpy(p, "text of some length");
+    strcpy(p + 4, p);
     free(p);
 }
 
