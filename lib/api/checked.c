@@ -68,6 +68,10 @@ static void let_go(const struct hk_noted *b)
 {
     HK_QUIET;
     struct hk_noted old;
+    if (hk_probe_ask() == HK_PROBE_RACES) { /* the sooner another thread has it the better */
+        hk_free(b->raw);
+        return;
+    }
     hk_ledger_rest(b);
     while (hk_ledger_rested(&old)) {
         hk_probe_back(old.raw, old.total);

@@ -171,7 +171,7 @@ void string_overlap(void)
 {
     char *p = calloc(1, 64);
     strcpy(p, "text of some length");
-    strcpy(p + 4, p);
+    strcpy(p, p + 4);
     free(p);
 }
 
