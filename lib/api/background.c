@@ -19,8 +19,8 @@
 
 static void *look_after(void *arg)
 {
-    HK_QUIET;
     uint64_t ms = LOOK_MS;
+    hk_probe_quiet();
     for (;;) {
         _Atomic uint32_t nobody = 0;
         hk_sys_wait(&nobody, 0, ms * 1000000);

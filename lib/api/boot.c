@@ -30,8 +30,9 @@ extern void *__dso_handle;
  * is a guest from then on: later destructors may still malloc and free. */
 static void thread_ended(void *arg)
 {
-    HK_QUIET;
+    hk_probe_quiet();
     hk_heap_park(arg);
+    hk_probe_loud();
 }
 
 /* Made with the first heap, which may be before the constructor: others' run before ours. */
@@ -63,35 +64,39 @@ void hk_thread_born(struct hk_thread *t)
 
 static void fork_prepare(void)
 {
-    HK_QUIET;
+    hk_probe_quiet();
     hk_checked_fork_prepare();
     hk_front_fork_prepare();
+    hk_probe_loud();
 }
 
 static void fork_parent(void)
 {
-    HK_QUIET;
+    hk_probe_quiet();
     hk_fork_end();
+    hk_probe_loud();
 }
 
 static void fork_child(void)
 {
-    HK_QUIET;
+    hk_probe_quiet();
     uint32_t half = KEY_BEING_MADE; /* by a thread that is not here */
     atomic_compare_exchange_strong_explicit(&key_state, &half, KEY_REFUSED, memory_order_relaxed,
                                             memory_order_relaxed);
     hk_checked_fork_child();
     hk_front_fork_child();
+    hk_probe_loud();
 }
 
 __attribute__((constructor(101))) void hk_boot(void)
 {
-    HK_QUIET;
+    hk_probe_quiet();
     int saved = errno;
     make_key(); /* early, while keys below 32 are free */
     pthread_atfork(fork_prepare, fork_parent, fork_child);
     hk_settings_start();
     errno = saved;
+    hk_probe_loud();
 }
 
 static void write_to(const char *path, void (*write)(int fd))
@@ -112,10 +117,11 @@ static void write_policy(int fd)
 
 __attribute__((destructor(101))) static void end(void)
 {
-    HK_QUIET;
+    hk_probe_quiet();
     const char *policy = hk_knob_text(HK_KNOB_policy_file);
     if (policy) write_to(policy, write_policy);
     if (hk_knob_value(HK_KNOB_stats))
         write_to(hk_knob_text(HK_KNOB_stats_file), hakmem_stats_write);
     hk_checked_end();
+    hk_probe_loud();
 }

@@ -42,7 +42,6 @@ static void *raw_block(size_t total, size_t align, bool zeroed)
 /* The program's block of b->n bytes, in the middle of one of the allocator's, and a note of it. */
 static bool make(struct hk_noted *b, size_t align, bool zeroed)
 {
-    HK_QUIET;
     size_t lead = align > AROUND ? align : AROUND;
     b->total = hk_align_up(lead + b->n + AROUND, HK_ALIGN_BYTES);
     b->raw = raw_block(b->total, align, zeroed);
@@ -59,30 +58,36 @@ void *hk_checked_alloc(size_t n, size_t align, enum hk_by by, bool zeroed)
     struct hk_noted b = {.n = n, .by = by};
     size_t most = HK_MAX_REQUEST - 3 * AROUND;
     if (n > HK_MAX_REQUEST) hk_probe_fishy(n);
-    if (align > most || n > most - align || !make(&b, align, zeroed)) return NULL;
+    if (align > most || n > most - align) return NULL;
+    hk_probe_quiet();
+    bool made = make(&b, align, zeroed);
+    hk_probe_loud();
+    if (!made) return NULL;
     hk_probe_born(b.raw, b.total, (void *)b.p, n, zeroed);
     return (void *)b.p;
 }
 
 static void let_go(const struct hk_noted *b)
 {
-    HK_QUIET;
     struct hk_noted old;
-    if (hk_probe_ask() == HK_PROBE_RACES) { /* the sooner another thread has it the better */
+    hk_probe_quiet();
+    if (hk_probe_ask() == HK_PROBE_RACES) /* the sooner another thread has it the better */
         hk_free(b->raw);
-        return;
-    }
-    hk_ledger_rest(b);
+    else
+        hk_ledger_rest(b);
     while (hk_ledger_rested(&old)) {
         hk_probe_back(old.raw, old.total);
         hk_free(old.raw);
     }
+    hk_probe_loud();
 }
 
 static bool known(const void *p, struct hk_noted *b, bool (*get)(const void *, struct hk_noted *))
 {
-    HK_QUIET;
-    return get(p, b);
+    hk_probe_quiet();
+    bool found = get(p, b);
+    hk_probe_loud();
+    return found;
 }
 
 /* No block of the program's: the C library's own, or a mistake, after which memcheck goes on. */
@@ -110,9 +115,10 @@ void hk_checked_free(void *p, enum hk_by by)
 
 void *hk_checked_named(void *p, enum hk_by by)
 {
-    HK_QUIET;
     struct hk_noted b;
+    hk_probe_quiet();
     if (hk_ledger_find(p, &b)) hk_ledger_change(p, b.n, by);
+    hk_probe_loud();
     return p;
 }
 
@@ -125,9 +131,10 @@ size_t hk_checked_usable(const void *p)
 /* Without memory a shrink stays where it is, as it does unwatched. */
 static void *shrunk(const struct hk_noted *b, size_t n)
 {
-    HK_QUIET;
     if (n > b->n) return NULL;
+    hk_probe_quiet();
     hk_ledger_change((void *)b->p, n, b->by);
+    hk_probe_loud();
     hk_probe_shrunk((void *)b->p, b->n, n);
     return (void *)b->p;
 }

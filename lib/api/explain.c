@@ -236,9 +236,9 @@ static void life(struct hk_emit *e, const struct hk_learner *l)
 
 HK_EXPORT void hakmem_policy_dump(int fd, int json)
 {
-    HK_QUIET;
     struct hk_emit e;
     bool busy;
+    hk_probe_quiet();
     /* These make system calls: before learning waits. */
     char *maps = hk_sites() ? hk_object_maps() : NULL;
     hk_emit_begin(&e, fd, json != 0);
@@ -262,4 +262,5 @@ HK_EXPORT void hakmem_policy_dump(int fd, int json)
     }
     hk_emit_end(&e);
     hk_object_release(maps);
+    hk_probe_loud();
 }

@@ -21,18 +21,21 @@
 
 HK_EXPORT int hakmem_trim(size_t pad)
 {
-    HK_QUIET;
-    return hk_front_trim(pad < HK_MAX_REQUEST ? pad : HK_MAX_REQUEST) > 0;
+    hk_probe_quiet();
+    size_t gone = hk_front_trim(pad < HK_MAX_REQUEST ? pad : HK_MAX_REQUEST);
+    hk_probe_loud();
+    return gone > 0;
 }
 
 HK_EXPORT void hakmem_set_limit(size_t bytes)
 {
-    HK_QUIET;
     struct hk_pool_stats p;
+    hk_probe_quiet();
     hk_settings_late(); /* what the program says comes after what files say */
     hk_pool_set_limit(bytes);
     hk_pool_read_stats(&p);
     if (bytes && p.used_bytes + p.dirty_free_bytes + p.outside_bytes > bytes) hk_front_trim(0);
+    hk_probe_loud();
 }
 
 #if HK_OVERRIDE
@@ -43,13 +46,14 @@ int malloc_trim(size_t pad);
 /* What glibc's fields mean, as far as we have it: bytes mapped, in use, free, releasable. */
 HK_EXPORT struct mallinfo2 mallinfo2(void)
 {
-    HK_QUIET;
     struct hk_pool_stats p;
     struct hk_large_stats l;
+    hk_probe_quiet();
     hk_pool_read_stats(&p);
     struct hk_mapped_stats m;
     hk_heap_large_stats(&l);
     hk_mapped_read_stats(&m);
+    hk_probe_loud();
     size_t used = p.used_bytes > l.tail_bytes ? p.used_bytes - l.tail_bytes : 0;
     return (struct mallinfo2){
         .arena = p.mapped_bytes,
@@ -105,7 +109,6 @@ static void xml(struct hk_text *t, const char *tag, const char *type, uint64_t v
 
 HK_EXPORT int malloc_info(int options, FILE *out)
 {
-    HK_QUIET;
     char buf[2048];
     struct hk_text t = {buf, sizeof buf, 0};
     struct hakmem_stats s = {.struct_bytes = sizeof s};

@@ -85,12 +85,12 @@ static void add_large(struct hakmem_stats *s)
 
 HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
 {
-    HK_QUIET;
     struct hakmem_stats s = {.struct_bytes = out->struct_bytes};
     if (out->struct_bytes < sizeof out->struct_bytes || out->struct_bytes > sizeof s) {
         errno = EINVAL;
         return -1;
     }
+    hk_probe_quiet();
     add_pool(&s);
     add_large(&s);
     add_heaps(&s);
@@ -100,6 +100,7 @@ HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
     s.decay_ms = hk_front_decay_ms();
     for (unsigned i = 0; i < HK_SYS_CALLS; i++)
         s.system_calls += atomic_load_explicit(&hk_sys_count[i], memory_order_relaxed);
+    hk_probe_loud();
     memcpy(out, &s, out->struct_bytes);
     return 0;
 }
@@ -116,7 +117,6 @@ static void row(struct hk_text *t, const char *name, uint64_t v, const char *uni
 
 HK_EXPORT void hakmem_stats_write(int fd)
 {
-    HK_QUIET;
     char buf[4096];
     struct hk_text t = {buf, sizeof buf, 0};
     struct hakmem_stats s = {.struct_bytes = sizeof s};

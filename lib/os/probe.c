@@ -17,6 +17,7 @@
 #if HK_VALGRIND
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 #include <valgrind/helgrind.h>
 #include <valgrind/memcheck.h>
 #endif
@@ -53,7 +54,8 @@ static long unseen_mprotect(unsigned thread HK_UNUSED, void *p, size_t bytes)
  */
 static void no_root(void *p, size_t bytes)
 {
-    if (mprotect(p, bytes, PROT_READ) == 0) VALGRIND_NON_SIMD_CALL2(unseen_mprotect, p, bytes);
+    if (syscall(SYS_mprotect, p, bytes, PROT_READ) == 0)
+        VALGRIND_NON_SIMD_CALL2(unseen_mprotect, p, bytes);
 }
 
 /* As drd.h has it, which cannot be included beside helgrind.h: 'D' 'R', 1, the tool's thread. */

@@ -69,15 +69,9 @@ void hk_probe_end(void *p, size_t bytes);
 void hk_probe_mismatched(const void *p, const char *made, const char *freed);
 void hk_probe_fishy(size_t n);
 
+/* From the one to the other the library is at work: nothing it does is reported. They nest. */
 void hk_probe_quiet(void);
 void hk_probe_loud(void);
-HK_INLINE void hk_probe_loud_again(const char *unused HK_UNUSED)
-{
-    hk_probe_loud();
-}
-/* From here to the end of the block the library is at work: nothing it does is reported. */
-#define HK_QUIET                                                                                   \
-    __attribute__((cleanup(hk_probe_loud_again))) const char hk_quiet_here = (hk_probe_quiet(), 0)
 
 #else
 
@@ -90,7 +84,5 @@ HK_INLINE void hk_probe_quiet(void)
 HK_INLINE void hk_probe_loud(void)
 {
 }
-#define HK_QUIET ((void)0)
-
 #endif
 #endif

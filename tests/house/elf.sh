@@ -20,4 +20,11 @@ printf '%s\n' "$seg" | awk '$1 == "LOAD"' | awk 'END { if (NR > 2) print NR " se
 printf '%s\n' "$seg" | awk '$1 == "LOAD" && $7 ~ /W/ {
     up = int((strtonum($3) + strtonum($5) + 4095) / 4096); if (strtonum($3) + strtonum($6) > up * 4096) print "bss ends beyond page " up }' |
     check "zeroed data fits the last page of the file's"
+# The head of every request, as valgrind.h has it on this processor.
+requests=$(objdump -d --no-show-raw-insn "$lib" | grep -cE 'rol +\$0x33,%rdi|ror +x12, x12, #61')
+if grep -q -e '-DHK_VALGRIND' "${HK_BUILD:?}/Makefile"; then
+    [ "$requests" -gt 5 ] || echo "$requests requests to valgrind in a build with --enable-valgrind"
+else
+    [ "$requests" = 0 ] || echo "$requests requests to valgrind"
+fi | check "requests to valgrind in builds that are to have them, and in no others"
 finish

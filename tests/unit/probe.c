@@ -122,7 +122,7 @@ static void use_after_free(void)
 
 static void overflow(void)
 {
-    volatile char *p = hakmem_malloc(50);
+    volatile char *volatile p = hakmem_malloc(50);
     p[50] = 1;
 }
 
