@@ -4,8 +4,9 @@
  *   ones, told to whoever watches.
  * Why: memcheck replaces malloc by one that does this; under its option not to, so does this one,
  * on top of the allocator that is to be tested: the same verdicts, but the blocks are ours.
- * Threads: any. Between quiet and loud the library looks at memory that is out of bounds for the
- *   program; what tells of the program's mistakes is said aloud.
+ * Threads: any; a signal handler that interrupts malloc or free and calls one may wait for ever.
+ * Between quiet and loud the library looks at memory that is out of bounds for the program; what
+ * tells of the program's mistakes is said aloud.
  */
 #include "api/checked.h"
 
@@ -131,7 +132,7 @@ size_t hk_checked_usable(const void *p)
 /* Without memory a shrink stays where it is, as it does unwatched. */
 static void *shrunk(const struct hk_noted *b, size_t n)
 {
-    if (n > b->n) return NULL;
+    if (n > b->n || !b->raw) return NULL;
     hk_probe_quiet();
     hk_ledger_change((void *)b->p, n, b->by);
     hk_probe_loud();
@@ -144,8 +145,11 @@ void *hk_checked_realloc(void *p, size_t n)
     struct hk_noted b;
     if (!p) return hk_checked_alloc(n, 0, HK_BY_MALLOC, false);
     if (!known(p, &b, hk_ledger_find)) {
-        unknown(p, "realloc of an invalid pointer");
-        return NULL;
+        if (!hk_sys_libc_owns(p)) {
+            unknown(p, "realloc of an invalid pointer");
+            return NULL;
+        }
+        b = (struct hk_noted){.n = hk_sys_libc_bytes(p)};
     }
     void *q = hk_checked_alloc(n, 0, HK_BY_MALLOC, false);
     if (!q) return shrunk(&b, n);

@@ -289,6 +289,7 @@ static const struct {
     CASE(uninitialised_reused),
     CASE(uninitialised_tail),
     CASE(uninitialised_new),
+    CASE(uninitialised_index),
     CASE(uninitialised_written_out),
     CASE(negative_size),
     CASE(calloc_overflow),
@@ -304,6 +305,7 @@ static const struct {
     CASE(leak_new),
     CASE(clean),
     CASE(clean_calloc),
+    CASE(clean_fork),
     CASE(clean_cxx),
 };
 

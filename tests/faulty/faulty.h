@@ -40,6 +40,7 @@ void uninitialised_malloc(void);
 void uninitialised_reused(void);
 void uninitialised_tail(void);
 void uninitialised_new(void);
+void uninitialised_index(void);
 void uninitialised_written_out(void);
 void negative_size(void);
 void calloc_overflow(void);
@@ -55,6 +56,7 @@ void leak_of_thread(void);
 void leak_new(void);
 void clean(void);
 void clean_calloc(void);
+void clean_fork(void);
 void clean_cxx(void);
 
 #endif

@@ -3,9 +3,12 @@
  * What: faulty programs, the other half: wrong frees, uninitialised bytes, arguments, leaks.
  */
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "faulty.h"
 
@@ -130,6 +133,14 @@ void uninitialised_new(void)
     int *p = _Znwm(sizeof *p);
     if (*p > 5) sink = 1;
     _ZdlPv(p);
+}
+
+void uninitialised_index(void)
+{
+    static char table[256];
+    unsigned char *p = malloc(8);
+    sink = table[p[3]];
+    free(p);
 }
 
 void uninitialised_written_out(void)
@@ -265,6 +276,36 @@ void clean_calloc(void)
         memset(p, 5, n);
         free(p);
     }
+}
+
+static volatile int stop;
+
+static void *churn(void *arg)
+{
+    while (!stop) free(malloc(50));
+    return arg;
+}
+
+/* Children of a busy program allocate, and free what it had. */
+void clean_fork(void)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, churn, NULL);
+    for (int i = 0; i < 10; i++) {
+        int status = -1;
+        char *p = malloc(100);
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(60);
+            for (int k = 0; k < 200; k++) free(calloc(3, (size_t)k));
+            free(p);
+            _exit(0);
+        }
+        free(p);
+        if (waitpid(child, &status, 0) != child || status) abort();
+    }
+    stop = 1;
+    pthread_join(t, NULL);
 }
 
 void clean_cxx(void)
