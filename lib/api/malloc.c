@@ -30,7 +30,7 @@ HK_EXPORT void *hakmem_malloc(size_t n)
     return HK_LIKELY(p != NULL) ? p : malloc_slow(n);
 }
 
-HK_EXPORT void hakmem_free(void *p)
+HK_INLINE void free_block(void *p)
 {
     if (hk_checked_on())
         hk_checked_free(p, HK_BY_MALLOC);
@@ -38,14 +38,19 @@ HK_EXPORT void hakmem_free(void *p)
         hk_free(p);
 }
 
+HK_EXPORT void hakmem_free(void *p)
+{
+    free_block(p);
+}
+
 HK_EXPORT void hakmem_free_sized(void *p, size_t n HK_UNUSED)
 {
-    hakmem_free(p);
+    free_block(p);
 }
 
 HK_EXPORT void hakmem_free_aligned_sized(void *p, size_t align HK_UNUSED, size_t n HK_UNUSED)
 {
-    hakmem_free(p);
+    free_block(p);
 }
 
 static HK_COLD void *calloc_slow(size_t n)

@@ -24,7 +24,6 @@
 
 enum hk_rank {
     HK_RANK_BOOT = 1,
-    HK_RANK_LEDGER,
     HK_RANK_HEAPS,
     HK_RANK_GUEST,
     HK_RANK_GATHER,
@@ -32,7 +31,8 @@ enum hk_rank {
     HK_RANK_SHARDS,
     HK_RANK_POOL,
     HK_RANK_HUGE,
-    HK_RANK_META
+    HK_RANK_META,
+    HK_RANK_LEDGER
 };
 
 struct hk_lock {

@@ -195,10 +195,12 @@ static void use_after_free_write(void)
 
 static void use_after_free_later(void)
 {
-    char *p = malloc(32);
+    char *p = malloc(32), *other[20];
     free(p);
     for (int i = 0; i < 1000; i++) free(malloc(32));
+    for (int i = 0; i < 20; i++) other[i] = malloc(32);
     write_at(p, 0);
+    for (int i = 0; i < 20; i++) free(other[i]);
 }
 
 static void use_after_free_large(void)
