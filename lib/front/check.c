@@ -11,6 +11,7 @@
 #include "core/huge.h"
 #include "core/pool.h"
 #include "front/fast.h"
+#include "front/segment.h"
 #include "large/mapped.h"
 #include "os/lock.h"
 #include "os/report.h"
@@ -44,6 +45,7 @@ static void see(struct hk_unit *u, const void *p)
     size_t i = off / bytes;
     HK_CHECK(off < hk_class_units(u->cls) * HK_UNIT_BYTES, p);
     HK_CHECK(off % bytes == 0 && i < u->fresh, p);
+    HK_CHECK(hk_is_marked(u, p), p);
     HK_CHECK(!(note_of(u)->seen[i / 64] >> (i % 64) & 1), p);
     note_of(u)->seen[i / 64] |= (uint64_t)1 << (i % 64);
 }
@@ -91,14 +93,14 @@ static void see_remote(struct hk_unit *u, const void *head, const void *tail, ui
     found.remote += n;
 }
 
-/* Segments as front/remote.c writes them. */
-static void see_chain(const void *head)
+static void see_chain(void *head)
 {
     while (head) {
-        uintptr_t word = ((const uintptr_t *)head)[1];
-        void *tail = (void *)(word & (((uintptr_t)1 << 48) - 1));
-        see_remote(slab_of(head), head, tail, (uint32_t)(word >> 48));
-        head = *(void **)tail;
+        struct hk_unit *u = slab_of(head);
+        struct hk_segment s = hk_segment_unseal(u, head);
+        see_remote(u, head, s.tail, s.count);
+        hk_segment_seal(u, s);
+        head = *(void **)s.tail;
     }
 }
 
@@ -230,8 +232,8 @@ static size_t look_at_taken(struct hk_unit *u, struct tails *t)
     if (owner == HK_OWNER_RUN) {
         found.runs++;
         found.run_units += u->run_units;
-        t->all += u->left;
-        t->resident += u->clean ? 0 : u->left;
+        t->all += u->tail;
+        t->resident += u->clean ? 0 : u->tail;
         return u->run_units;
     }
     if (owner != HK_OWNER_LOOSE &&

@@ -3,10 +3,7 @@
  * What: frees of blocks that belong to another heap: gathered, sent, taken in.
  * Why: blocks of one slab travel as one segment, which its owner splices in by touching two of
  *   them, and segments for one heap leave together: one exchange on a foreign line per 32 KiB.
- * Format: a segment is a list of one slab's blocks, linked by their first words; their second ones
- *   are their marks (M1 of slab.h). The tail's first word links to the next segment's head. The
- *   head's holds, while it is under way and is not the tail too, places in the slab: of the next
- *   block and of the tail, and the count.
+ * Format: front/segment.h.
  * Ordering: R1 a chain is linked before it is pushed (release), and taken whole (acquire): a
  *   stack that is only ever emptied whole has no ABA. R2 the sender looks at the owner's state
  *   after its push, both seq_cst (O1 in heap.c): a parked heap's mail is drained by its sender.
@@ -17,51 +14,9 @@
  * Threads: rings and outboxes belong to the holder of their heap; inboxes to all.
  */
 #include "front/fast.h"
+#include "front/segment.h"
 #include "os/report.h"
 #include "policy/policy.h"
-
-#define COUNT_SHIFT 48 /* user addresses end at 2^47; a slab has at most 4096 blocks */
-#define TAIL_SHIFT  16
-#define PLACE_SHIFT 4
-#define PLACE_MASK                                                                                 \
-    0xffffu /* a block's place in its slab, in grains of 16 bytes: of 1 MiB at most */
-
-struct segment {
-    void *head, *tail;
-    uint32_t count;
-};
-
-static uintptr_t place_of(const struct hk_unit *u, const void *p)
-{
-    return ((uintptr_t)p - (uintptr_t)hk_unit_addr(u)) >> PLACE_SHIFT;
-}
-
-static void *block_at(const struct hk_unit *u, uintptr_t place)
-{
-    return hk_unit_addr(u) + ((place & PLACE_MASK) << PLACE_SHIFT);
-}
-
-/* One block alone is its own tail, and stays as it is. */
-static void seal(const struct hk_unit *u, struct segment s)
-{
-    uintptr_t *first = s.head;
-    if (s.count == 1) return;
-    *first = (uintptr_t)s.count << COUNT_SHIFT | place_of(u, s.tail) << TAIL_SHIFT |
-             place_of(u, (void *)*first);
-}
-
-static struct segment unseal(const struct hk_unit *u, void *head)
-{
-    uintptr_t *first = head, seal = *first;
-    struct segment s = {head, head, (uint32_t)(seal >> COUNT_SHIFT)};
-    if (s.count == 0) {
-        s.count = 1;
-        return s;
-    }
-    s.tail = block_at(u, seal >> TAIL_SHIFT);
-    *first = (uintptr_t)block_at(u, seal);
-    return s;
-}
 
 /* last is the tail of the chain's last segment. */
 static void push(struct hk_heap *to, void *chain, void *last)
@@ -114,7 +69,7 @@ void hk_remote_give(struct hk_heap *h, struct hk_unit *u, void *head, void *tail
         o->to = to;
         o->last = tail;
     }
-    seal(u, (struct segment){head, tail, count});
+    hk_segment_seal(u, (struct hk_segment){head, tail, count});
     *(void **)tail = o->chain;
     o->chain = head;
     o->bytes += count * (uint32_t)hk_class_bytes(u->cls);
@@ -178,7 +133,7 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
             if (!head) break;
         }
         struct hk_unit *u = hk_slab_first(hk_unit_of(head));
-        struct segment s = unseal(u, head);
+        struct hk_segment s = hk_segment_unseal(u, head);
         head = *(void **)s.tail;
         if (head) __builtin_prefetch(head);
         n += s.count;
@@ -186,7 +141,7 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
         h->settled = 0;
         struct hk_heap *to = place(h, u, s.head, s.tail, s.count);
         if (HK_UNLIKELY(to != NULL)) { /* R3 */
-            seal(u, s);
+            hk_segment_seal(u, s);
             push(to, s.head, s.tail);
         }
     }

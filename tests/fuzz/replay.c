@@ -41,7 +41,8 @@ static void run_all(const char *folder)
     if (n < 0) _exit(97);
     for (int i = 0; i < n; i++) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/%s", folder, entry[i]->d_name);
+        int len = snprintf(path, sizeof path, "%s/%s", folder, entry[i]->d_name);
+        if (len < 0 || (size_t)len >= sizeof path) _exit(96);
         if (entry[i]->d_name[0] != '.') run(path, entry[i]->d_name);
         free(entry[i]);
     }
