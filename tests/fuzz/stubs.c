@@ -12,7 +12,7 @@
 
 void *__wrap_hk_meta_alloc(size_t bytes);
 long __wrap_hk_sys_map_file(const char *path, char **text, size_t most);
-bool __wrap_hk_sys_unmap(void *p, size_t bytes);
+void __wrap_hk_sys_drop(void *p, size_t bytes);
 void __wrap_hk_sys_write(int fd, const char *buf, size_t len);
 
 struct stub_file stub_files[2];
@@ -46,10 +46,9 @@ long __wrap_hk_sys_map_file(const char *path, char **text, size_t most)
     return -1;
 }
 
-bool __wrap_hk_sys_unmap(void *p, size_t bytes)
+void __wrap_hk_sys_drop(void *p, size_t bytes)
 {
-    (void)p, (void)bytes;
-    return true; /* with all else that is kept */
+    (void)p, (void)bytes; /* with all else that is kept */
 }
 
 void __wrap_hk_sys_write(int fd, const char *buf, size_t len)
