@@ -54,3 +54,14 @@ void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk
     if (hk_is_marked(first, p) || (own && hk_slab_in_hole(first, block)))
         hk_die_block(freed[call], p, 0, size);
 }
+
+void hk_slab_doubt_list(const struct hk_unit *first, const void *head, const void *tail)
+{
+    size_t size = hk_class_bytes(first->cls);
+    for (const void *p = head;; p = *(void *const *)p) {
+        size_t off = (size_t)((const char *)p - hk_unit_addr(first));
+        if (hk_slab_in_hole(first, (uint32_t)(off / size)))
+            hk_die_block(freed[HK_CALL_FREE], p, 0, size);
+        if (p == tail) return;
+    }
+}

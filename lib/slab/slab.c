@@ -312,6 +312,7 @@ void hk_slab_event(struct hk_heap *h, struct hk_unit *u)
 void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail, uint32_t count)
 {
     uint8_t busy = set_busy(h);
+    if (HK_UNLIKELY(u->linked < u->fresh)) hk_slab_doubt_list(u, head, tail);
     *(void **)tail = u->free;
     u->free = head;
     if (count < u->needed) {

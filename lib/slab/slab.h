@@ -68,6 +68,8 @@ enum hk_call { HK_CALL_FREE, HK_CALL_REALLOC };
  * is a block in use all the same; else the program ends, and is told why.
  */
 void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk_call call);
+/* Blocks that others freed, of a slab with holes: in these are no marks. */
+void hk_slab_doubt_list(const struct hk_unit *first, const void *head, const void *tail);
 /*
  * Free p into slab u, whose heap h the caller holds; checked to be a block in use. Counted before
  * it is listed: busy is not set, and in a child of fork that sees but the first of the two the

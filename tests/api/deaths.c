@@ -20,7 +20,6 @@ static void *block[MANY];
 /* What each case is: given a size and a distance, where they matter. */
 #define CASE(name) static void name(size_t n T_UNUSED, size_t by T_UNUSED)
 static char data[64];
-
 /* ---- blocks freed twice ---- */
 
 CASE(twice)
@@ -100,7 +99,9 @@ CASE(d_trimmed)
     for (int i = 0; i < MANY; i++)
         if (i % 500) give(block[i]);
     malloc_trim(0); /* its page has gone */
-    give(block[MANY / 2 + 250]);
+    if (!n) give(block[MANY / 2 + 250]);
+    in_thread(frees, block[MANY / 2 + 250]);
+    for (int i = 0; i < MANY; i++) block[i] = get(48); /* what others freed comes home */
 }
 
 CASE(d_trimmed_mid)
@@ -387,6 +388,7 @@ static const struct death {
     E(d_all_then_one, DOUBLE, FREE),
     E(d_in_a_bin, DOUBLE, NULL),
     E(d_trimmed, DOUBLE, FREE),
+    D(d_trimmed, DOUBLE, 1, 0),
     E(d_trimmed_mid, DOUBLE, FREE),
     E(d_reused, DOUBLE, NULL),
     E(d_moved, DOUBLE, FREE),
