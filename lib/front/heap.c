@@ -24,8 +24,11 @@
 
 _Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE, .long_id = HK_ID_NONE};
 
-#define GUEST_YIELDS 100 /* then sleep: the holder may need this CPU */
-#define FORK_YIELDS  20  /* for each heap in a slow path */
+#define GUEST_YIELDS 100        /* then sleep: the holder may need this CPU */
+#define FORK_YIELDS  20         /* for each heap in a slow path */
+#define FORK_NS      1000000ull /* of a small program; twice what 64 KiB in use add to it */
+#define FORK_UNIT_NS 4000ull
+#define FORK_MOST_NS 500000000ull
 #define FORK_PAUSES  400 /* for all of them: 40 ms with the kernel's own slack */
 
 static struct hk_lock heaps_lock = HK_LOCK_INIT(HK_RANK_HEAPS);
@@ -396,6 +399,8 @@ void hk_front_fork_prepare(void)
     hk_pool_fork_prepare();
     hk_learn_fork_prepare();
     settle_heaps();
+    uint64_t ns = FORK_NS + hk_pool_used_units() * FORK_UNIT_NS;
+    hk_fork_ready(ns < FORK_MOST_NS ? ns : FORK_MOST_NS);
 }
 
 /* Held by the thread that forked, maybe in the middle of a slow path that a signal interrupted. */

@@ -8,15 +8,18 @@
 #include "os/report.h"
 #include "os/sys.h"
 
-#define SPIN_ROUNDS 100         /* about 1 µs: a critical section here is shorter than a sleep */
-#define COURTESY_NS 50000000ull /* longer than most forks and the waits before, no hang */
+#define SPIN_ROUNDS 100       /* about 1 µs: a critical section here is shorter than a sleep */
+#define PREPARE_NS  500000ull /* a look whether a fork under way is still waiting for others */
+#define COURTESIES  200       /* such looks at most: 100 ms */
 
 #define LOST_NS 50000000ull /* a wake that the kernel refused costs a sleeper that much */
 
 #define SETTLE_STEP_NS 50000ull
 
 _Atomic uint32_t hk_forking;
-static _Atomic uint32_t waiting; /* in hk_fork_courtesy */
+static _Atomic uint32_t waiting;     /* in hk_fork_courtesy */
+static _Atomic uint32_t preparing;   /* of those in fork: not ready yet */
+static _Atomic uint64_t fork_ns = 1; /* how long what comes then may take, as far as is known */
 /* The thread that forks must not wait for itself. */
 _Thread_local bool hk_lock_self;
 
@@ -66,14 +69,24 @@ void hk_fork_courtesy_slow(void)
     uint32_t n = atomic_load_explicit(&hk_forking, memory_order_relaxed);
     if (!n || hk_lock_self) return;
     atomic_fetch_add_explicit(&waiting, 1, memory_order_seq_cst);
-    hk_sys_wait(&hk_forking, n, COURTESY_NS);
+    /* Before it is ready it waits for nobody who waits here. */
+    for (int i = 0; i < COURTESIES && atomic_load_explicit(&preparing, memory_order_relaxed); i++)
+        hk_sys_wait(&hk_forking, n, PREPARE_NS);
+    hk_sys_wait(&hk_forking, n, atomic_load_explicit(&fork_ns, memory_order_relaxed));
     atomic_fetch_sub_explicit(&waiting, 1, memory_order_relaxed);
 }
 
 void hk_fork_begin(void)
 {
     hk_lock_self = true;
+    atomic_fetch_add_explicit(&preparing, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&hk_forking, 1, memory_order_seq_cst);
+}
+
+void hk_fork_ready(uint64_t ns)
+{
+    atomic_store_explicit(&fork_ns, ns, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&preparing, 1, memory_order_relaxed);
 }
 
 void hk_fork_end(void)
@@ -88,6 +101,7 @@ void hk_fork_child(void)
 {
     atomic_store_explicit(&hk_forking, 0, memory_order_relaxed);
     atomic_store_explicit(&waiting, 0, memory_order_relaxed);
+    atomic_store_explicit(&preparing, 0, memory_order_relaxed);
     hk_lock_self = false;
 }
 

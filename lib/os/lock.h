@@ -54,6 +54,11 @@ void hk_lock_slow(struct hk_lock *l);
 void hk_unlock_slow(struct hk_lock *l);
 void hk_fork_courtesy_slow(void);
 void hk_fork_begin(void);
+/*
+ * Nothing is waited for any more. Others are courteous for ns from now on: fork next takes the C
+ * library's locks, of which one may be theirs, and then copies page tables.
+ */
+void hk_fork_ready(uint64_t ns);
 void hk_fork_end(void);   /* in the parent */
 void hk_fork_child(void); /* in the child: nobody forks there */
 /* Wait until l was seen free, at most about ns nanoseconds; true if it was. */
