@@ -7,14 +7,18 @@
 
 #include "locks.h"
 
-#define COURTESY_NS 0
+#define PREPARE_NS 0
+#define COURTESIES 1
 struct words {
-    shared<uint32_t> hk_forking{0}, waiting{0};
+    shared<uint32_t> hk_forking{0}, waiting{0}, preparing{0};
+    shared<uint64_t> fork_ns{0};
     bool self[3] = {};
 };
 EACH_RUN(struct words, words);
 static auto &hk_forking = words.hk_forking;
 static auto &waiting = words.waiting;
+static auto &preparing = words.preparing;
+static auto &fork_ns = words.fork_ns;
 #define hk_lock_self words.self[rl::ctx().threadx_->index_]
 void hk_fork_courtesy_slow(void);
 
@@ -31,6 +35,7 @@ struct scene : rl::test_suite<scene, 3> {
             if (i == 0) {
                 hk_fork_begin();
                 hk_fork_courtesy();
+                hk_fork_ready(0);
                 hk_fork_end();
             } else {
                 hk_fork_courtesy();
