@@ -12,7 +12,6 @@
 
 #define HEAPS           4
 #define BLOCKS          3
-#define COUNT_SHIFT     48
 #define HK_DRAIN_BLOCKS 8
 #define HK_LOOSE_UNITS  16
 #define HK_OWNER_LOOSE  ((uintptr_t)3)
@@ -39,7 +38,7 @@ struct alignas(16) hk_heap {
 /* Its first words are those of a free block. */
 struct block {
     cell_of_pointer link;
-    cell_of_word sealed;
+    cell_of_word mark;
 };
 
 struct hk_unit {
@@ -50,6 +49,23 @@ struct hk_unit {
     struct block block[BLOCKS];
     cell<bool> freed[BLOCKS];
 };
+
+/* Of one block each, as hk_remote_free_from sends them: nothing is written into these. */
+struct hk_segment {
+    void *head, *tail;
+    uint32_t count;
+};
+static void hk_segment_seal(struct hk_unit *, struct hk_segment)
+{
+}
+static struct hk_segment hk_segment_unseal(struct hk_unit *, void *head)
+{
+    return {head, head, 1};
+}
+static void hk_mark(struct hk_unit *, void *p)
+{
+    ((struct block *)p)->mark = (uintptr_t)p;
+}
 
 /* All that a run of a scene has, made anew each time. */
 struct world {

@@ -162,4 +162,6 @@ template <class scene> void holds(unsigned runs)
         _exit(0);                                                                                  \
     }
 
+#define HK_ASSERT RL_ASSERT
+
 #endif

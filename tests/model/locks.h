@@ -6,6 +6,8 @@
 #ifndef HK_TESTS_MODEL_LOCKS_H
 #define HK_TESTS_MODEL_LOCKS_H
 
+#define LOST_NS 0 /* waits are without bound here */
+
 struct hk_lock {
     shared<uint32_t> word{0};
     shared<uintptr_t> holder{0};

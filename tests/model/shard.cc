@@ -14,7 +14,7 @@
 
 struct hk_unit {
     cell<struct hk_unit *> next;
-    cell<uint32_t> run_units, needed, left;
+    cell<uint32_t> run_units, stamp, as;
     cell<bool> freed;
 };
 struct hk_shard {
