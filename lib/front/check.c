@@ -67,7 +67,7 @@ static uint32_t see_list(struct hk_unit *u, const void *head, const void *last)
     for (const void *p = head; p; p = *(void *const *)p) {
         see(u, p);
         n++;
-        if (p == last) break;
+        if (last && p == last) break;
     }
     return n;
 }
