@@ -293,6 +293,7 @@ void hk_shards_fork_child(void)
     hk_lock_reset(&hk_shard_gathering);
     for (unsigned id = 1; id <= hk_shard_count(); id++) {
         struct hk_shard *s = hk_shard_by_id(id);
+        if (!s) continue; /* never; compilers that see it all do not know */
         if (hk_lock_reset(&s->lock)) write_off(s);
         mine |= hk_lock_mine(&s->lock);
     }
