@@ -24,9 +24,9 @@ void *hk_front_calloc(size_t n, const void *site);
 void *hk_front_alloc_aligned(size_t n, size_t align);
 /* p lies outside the window; NULL is fine. */
 void hk_front_free_far(void *p);
-/* p lies in unit u, whose owner word is not the calling thread's heap. */
-/* Of the thread's own slab that begins with first, but not surely a block in use. */
+/* p lies in the thread's own slab that begins with first, but is not surely a block in use. */
 void hk_front_free_doubtful(void *p, struct hk_unit *first);
+/* p lies in unit u, whose owner word is not the calling thread's heap. */
 void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner);
 /* p as realloc(3), n > 0; NULL: p is untouched. */
 void *hk_front_realloc(void *p, size_t n);

@@ -2,7 +2,7 @@
 /*
  * What: the form in which freed blocks of one slab travel to its owner.
  * Format: a segment is a list of one slab's blocks, linked by their first words; their second ones
- *   are their marks (M1 of slab.h). The tail's first word links to the next segment's head. The
+ *   are their marks (M1 of begin.h). The tail's first word links to the next segment's head. The
  *   head's holds, while it is under way and is not the tail too, places in the slab: of the next
  *   block and of the tail, and the count.
  * Why: the owner splices them in by touching two of them, and all of them keep their marks.

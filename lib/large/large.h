@@ -24,9 +24,7 @@ void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p);
  * it when it is freed. For every run, once there are rules.
  */
 void hk_large_set_rule(void *p, unsigned rule);
-#define HK_RULED                                                                                   \
-    0x8000u /* a run's class says nothing else; what it said as a slab's is no rule                \
-             */
+#define HK_RULED 0x8000u /* above all that a slab leaves in the field, which is no rule */
 HK_INLINE unsigned hk_large_rule(const struct hk_unit *u)
 {
     return HK_UNLIKELY(hk_policy_now().sites) && u->rule & HK_RULED ? u->rule & ~HK_RULED : 0;

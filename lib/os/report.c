@@ -51,48 +51,63 @@ void hk_text_hex(struct hk_text *t, uint64_t v)
     text_number(t, v, 16, 0);
 }
 
+struct line {
+    char buf[400];
+    struct hk_text t;
+};
+
+static struct hk_text *line_begin(struct line *l)
+{
+    l->t = (struct hk_text){l->buf, sizeof l->buf - 1, 0};
+    hk_text_str(&l->t, "hakmem: ");
+    return &l->t;
+}
+
+static void line_end(struct line *l)
+{
+    l->buf[l->t.len++] = '\n';
+    hk_sys_write(2, l->buf, l->t.len);
+}
+
+static struct hk_text *line_of(struct line *l, const char *what, const void *ptr)
+{
+    struct hk_text *t = line_begin(l);
+    hk_text_str(t, what);
+    hk_text_str(t, ": ");
+    hk_text_hex(t, (uintptr_t)ptr);
+    return t;
+}
+
 void hk_warn(const char *a, const char *b, const char *c)
 {
-    char line[400];
-    struct hk_text t = {line, sizeof line - 1, 0};
-    hk_text_str(&t, "hakmem: ");
+    struct line l;
+    struct hk_text *t = line_begin(&l);
     const char *part[3] = {a, b, c};
     for (int i = 0; i < 3; i++) {
-        if (part[i]) hk_text_str(&t, part[i]);
+        if (part[i]) hk_text_str(t, part[i]);
     }
-    line[t.len++] = '\n';
-    hk_sys_write(2, line, t.len);
+    line_end(&l);
 }
 
 void hk_die_block(const char *what, const void *ptr, size_t into, size_t size)
 {
-    char line[200];
-    struct hk_text t = {line, sizeof line - 1, 0};
-    hk_text_str(&t, "hakmem: ");
-    hk_text_str(&t, what);
-    hk_text_str(&t, ": ");
-    hk_text_hex(&t, (uintptr_t)ptr);
+    struct line l;
+    struct hk_text *t = line_of(&l, what, ptr);
     if (into) {
-        hk_text_str(&t, ", ");
-        hk_text_dec(&t, into);
-        hk_text_str(&t, " bytes into a block");
+        hk_text_str(t, ", ");
+        hk_text_dec(t, into);
+        hk_text_str(t, " bytes into a block");
     }
-    hk_text_str(&t, ", size class ");
-    hk_text_dec(&t, size);
-    line[t.len++] = '\n';
-    hk_sys_write(2, line, t.len);
+    hk_text_str(t, ", size class ");
+    hk_text_dec(t, size);
+    line_end(&l);
     abort();
 }
 
 void hk_die(const char *what, const void *ptr)
 {
-    char line[200];
-    struct hk_text t = {line, sizeof line - 1, 0};
-    hk_text_str(&t, "hakmem: ");
-    hk_text_str(&t, what);
-    hk_text_str(&t, ": ");
-    hk_text_hex(&t, (uintptr_t)ptr);
-    line[t.len++] = '\n';
-    hk_sys_write(2, line, t.len);
+    struct line l;
+    line_of(&l, what, ptr);
+    line_end(&l);
     abort();
 }
