@@ -68,6 +68,7 @@ HK_INLINE void check_foreign(const struct hk_unit *first, const struct hk_unit *
 static HK_NOINLINE void free_foreign(void *p, struct hk_unit *unit)
 {
     struct hk_thread *t = &hk_thread;
+    hk_fetch_to_write(p); /* a look at its mark alone would move the line twice */
     struct hk_unit *u = hk_slab_first(unit);
     check_foreign(u, unit, p, HK_CALL_FREE);
     /* A thread that only frees needs a heap too, for its rings and for slabs that are loose. */
