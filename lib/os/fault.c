@@ -18,8 +18,11 @@ const char *const hk_fault_name[HK_FAULT_CALLS] = {
     "mbind", "get_mempolicy", "openat", "read",    "write",    "close", "memory"};
 _Atomic unsigned hk_fault_seen[HK_FAULT_CALLS], hk_fault_hits;
 _Atomic size_t hk_fault_mapped;
+#define FUTEX_RARITY 4u /* at least: who waits for a lock is to sleep at last */
 static struct hk_fault fault;
 static _Atomic bool armed;
+static _Atomic unsigned rarity; /* of what fails by chance; 0: nothing does */
+static _Atomic uint64_t throws;
 static _Atomic uint64_t clock_ns; /* 0: it runs */
 
 void hk_fault_arm(const struct hk_fault *f)
@@ -33,6 +36,12 @@ void hk_fault_arm(const struct hk_fault *f)
 void hk_fault_disarm(void)
 {
     atomic_store(&armed, false);
+}
+
+void hk_fault_chance(unsigned one_in, uint64_t seed)
+{
+    atomic_store(&throws, seed);
+    atomic_store(&rarity, one_in);
 }
 
 bool hk_fault_pause(void)
@@ -55,9 +64,32 @@ static int fate_as(enum hk_fault_call call)
     return fault.how;
 }
 
+/* Errors after which the next call may do. */
+static int by_chance(enum hk_fault_call call)
+{
+    static const int how[HK_FAULT_CALLS][4] = {
+        [HK_FAULT_MMAP] = {ENOMEM, EAGAIN, ENOMEM, HK_FAULT_ELSEWHERE},
+        [HK_FAULT_MUNMAP] = {ENOMEM, ENOMEM, ENOMEM, ENOMEM},
+        [HK_FAULT_MREMAP] = {ENOMEM, EAGAIN, ENOMEM, ENOMEM},
+        [HK_FAULT_MADVISE] = {ENOMEM, EAGAIN, EINVAL, HK_FAULT_HALF},
+        [HK_FAULT_MPROTECT] = {ENOMEM, ENOMEM, ENOMEM, ENOMEM},
+        [HK_FAULT_FUTEX] = {EINTR, EAGAIN, EINTR, EAGAIN},
+    };
+    unsigned one_in = atomic_load(&rarity);
+    if (!one_in || !how[call][0]) return 0;
+    if (call == HK_FAULT_FUTEX && one_in < FUTEX_RARITY) one_in = FUTEX_RARITY;
+    uint64_t z = atomic_fetch_add(&throws, 0x9e3779b97f4a7c15u); /* splitmix64 */
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    if ((z >> 2) % one_in != 0) return 0;
+    atomic_fetch_add(&hk_fault_hits, 1);
+    return how[call][one_in == 1 ? 0 : z % 4];
+}
+
 static int fate(enum hk_fault_call call)
 {
-    if (!atomic_load(&armed)) return 0;
+    if (!atomic_load(&armed)) return by_chance(call);
     int how = fate_as(call), any = call <= HK_FAULT_MADVISE ? fate_as(HK_FAULT_MEMORY) : 0;
     return how ? how : any;
 }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: system calls that fail on demand: the n-th call of a kind, once or from then on, with a
- *   chosen errno; and a clock that stands still until it is told to move, and dice that always
- *   fall the same way.
- * Why: a path that only runs when the kernel says no is never met by chance. Test programs link
- * this with ld's --wrap, so sys.c is the very object that is released, and the library has none of
- * it. Invariants: nothing fails, and nothing is counted, unless armed. Threads: any; arming by one.
+ *   chosen errno, or one in so many by chance; and a clock that stands still until it is told to
+ *   move, and dice that always fall the same way.
+ * Why: a path that only runs when the kernel says no is hardly met otherwise. Test programs link
+ *   this with ld's --wrap: sys.c is the very object that is released, and has none of it.
+ * Invariants: nothing fails, and nothing is counted, unless armed or left to chance.
+ * Threads: any; arming by one.
  */
 #ifndef HK_OS_FAULT_H
 #define HK_OS_FAULT_H
@@ -50,10 +51,15 @@ struct hk_fault {
 /* From here on calls are counted from 0, and fail as told · none is counted or fails. */
 void hk_fault_arm(const struct hk_fault *f);
 void hk_fault_disarm(void);
+/*
+ * One in `rarity` of mmap, munmap, mremap, madvise, mprotect and futex fails by chance, with errors
+ * that pass; 1: all, with ENOMEM; 0: none. Instead of arming, and at any time.
+ */
+void hk_fault_chance(unsigned rarity, uint64_t seed);
 /* The same for a moment, and what was in force again: for what looks on. */
 bool hk_fault_pause(void);
 void hk_fault_resume(bool was);
-/* Calls seen while armed last · those of them that failed. */
+/* Calls seen while armed last · those that failed, then or by chance. */
 extern _Atomic unsigned hk_fault_seen[HK_FAULT_CALLS], hk_fault_hits;
 /* Bytes that mmap, munmap and mremap leave mapped, armed or not. */
 extern _Atomic size_t hk_fault_mapped;
