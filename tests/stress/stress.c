@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: everything at once for a while: threads born and dying, blocks of 1 byte to 64 MiB freed by
- *   others, realloc, calloc, memalign, forks; then most is freed and resident memory is weighed.
+ *   others, realloc, calloc, memalign, forks, signals that hold a thread up wherever it is, and, in
+ *   tests/fault/stress.unit, system calls that fail by chance; then most is freed and resident
+ *   memory is weighed.
  * Why: what unit tests think of is right already; the rest shows up under load. Content is verified
  *   from a record outside the block, so that the allocator's own errors are found, not followed.
- * Environment: HK_STRESS_SECONDS (10), HK_STRESS_SEED (from the clock), HK_STRESS_THREADS (6),
- *   HK_STRESS_RSS=0 reports the resident size without judging it.
+ * Environment: HK_STRESS_SECONDS (10; with faults 5), HK_STRESS_SEED (from the clock),
+ *   HK_STRESS_THREADS (6), HK_STRESS_RSS=0 reports the resident size without judging it.
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -13,17 +15,21 @@
 
 #include "support.h"
 
-#define BOXES         16384
-#define LIVE_CAP      (256 * T_MIB)
-#define THREADS_MAX   64
-#define LIFE_MAX      100000u      /* steps of one thread's life at most */
-#define FULL_BYTES    (64 * T_KIB) /* up to here every byte is marked, beyond one word per page */
-#define HEAD_BYTES    (32 * T_KIB)
-#define PAGE          ((size_t)4096)
-#define FORK_PAUSE_US 100000
-#define HANG_SECONDS  120u
-#define KEPT_BYTES    (32 * T_MIB) /* of blocks stay live at the end */
-#define RSS_SLACK     (16 * T_MIB)
+#include "faults.h"
+
+#define BOXES           16384
+#define LIVE_CAP        (256 * T_MIB)
+#define THREADS_MAX     64
+#define LIFE_MAX        100000u      /* steps of one thread's life at most */
+#define FULL_BYTES      (64 * T_KIB) /* up to here every byte is marked, beyond one word per page */
+#define HEAD_BYTES      (32 * T_KIB)
+#define PAGE            ((size_t)4096)
+#define FORK_PAUSE_US   100000
+#define NAP_NS          300000
+#define WEATHER_SECONDS 0.05
+#define HANG_SECONDS    120u
+#define KEPT_BYTES      (32 * T_MIB) /* of blocks stay live at the end */
+#define RSS_SLACK       (16 * T_MIB)
 
 /* A block and what it must contain. Guarded by its lock; a forked child skips locked boxes. */
 struct box {
@@ -45,7 +51,7 @@ struct worker {
 static struct box box[BOXES];
 static struct worker worker[THREADS_MAX];
 static _Atomic size_t live_bytes;
-static _Atomic unsigned long steps, born, forked;
+static _Atomic unsigned long steps, born, forked, signals;
 static _Atomic int stop;
 static uint64_t run_seed;
 static volatile pid_t watched_child;
@@ -90,8 +96,9 @@ static bool marked(const struct box *b, const unsigned char *p, size_t n)
 
 static size_t pick_size(uint64_t *seed)
 {
+    static const unsigned big = BIG_OF_1000, large = BIG_OF_1000 + 18;
     uint64_t luck = t_random(seed) % 1000;
-    return t_random_size(seed, luck < 2 ? 26 : luck < 20 ? 20 : luck < 100 ? 16 : 12);
+    return t_random_size(seed, luck < big ? 26 : luck < large ? 20 : luck < 100 ? 16 : 12);
 }
 
 static void *get(uint64_t *seed, size_t n)
@@ -119,10 +126,12 @@ static void fill_box(struct box *b, uint64_t *seed)
 {
     size_t n = pick_size(seed);
     if (atomic_load(&live_bytes) + n > LIVE_CAP) return;
+    unsigned long then = weather;
     b->n = n;
     b->seed = *seed;
     b->p = get(seed, n);
-    T_EXPECT(b->p != NULL, "%zu bytes, with %zu live", n, (size_t)live_bytes);
+    T_EXPECT(b->p || null_may_be(then), "%zu bytes, with %zu live", n, (size_t)live_bytes);
+    if (!b->p) nulls++;
     if (!b->p) return;
     T_EXPECT((uintptr_t)b->p % 16 == 0, "%zu bytes at %p", n, (void *)b->p);
     T_EXPECT(malloc_usable_size(b->p) >= n, "%zu bytes, %zu usable", n, malloc_usable_size(b->p));
@@ -142,8 +151,10 @@ static void resize_box(struct box *b, uint64_t *seed)
 {
     size_t n = *seed & 256 ? pick_size(seed) : 1 + b->n / 2 + (size_t)(t_random(seed) % (b->n + 1));
     if (n > b->n && atomic_load(&live_bytes) + n > LIVE_CAP) return;
+    unsigned long then = weather;
     unsigned char *p = realloc(b->p, n);
-    T_EXPECT(p != NULL, "realloc from %zu to %zu", b->n, n);
+    T_EXPECT(p || (errno == ENOMEM && null_may_be(then)), "realloc from %zu to %zu", b->n, n);
+    if (!p) nulls++;
     if (!p) return;
     T_EXPECT(marked(b, p, n < b->n ? n : b->n), "realloc from %zu to %zu lost content", b->n, n);
     atomic_fetch_add(&live_bytes, n - b->n);
@@ -209,6 +220,22 @@ static void fork_once(uint64_t seed)
     forked++;
 }
 
+/* The thread may hold any lock of the library: now and then it keeps it for long. */
+static void held_up(int sig)
+{
+    static const struct timespec nap = {0, NAP_NS};
+    int was = errno;
+    (void)sig;
+    if (atomic_fetch_add(&signals, 1) % 8 == 0) nanosleep(&nap, NULL);
+    errno = was;
+}
+
+static void hold_up_one(size_t threads, uint64_t *seed)
+{
+    const struct worker *w = &worker[t_random(seed) % threads];
+    if (w->seed) pthread_kill(w->thread, SIGUSR1);
+}
+
 static void replace_the_dead(size_t threads, uint64_t *seed)
 {
     for (size_t i = 0; i < threads; i++) {
@@ -230,19 +257,27 @@ static void replace_the_dead(size_t threads, uint64_t *seed)
 static void run_for(double seconds, size_t threads)
 {
     uint64_t seed = run_seed;
-    double end = t_now() + seconds, next_fork = t_now();
+    double end = t_now() + seconds, next_fork = t_now(), change = 0;
+    struct sigaction on_signal = {.sa_handler = held_up}; /* calls are interrupted, not restarted */
     signal(SIGALRM, parent_hangs);
+    sigaction(SIGUSR1, &on_signal, NULL);
     while (t_now() < end && t_fails < T_TOLD_MAX) {
         alarm(HANG_SECONDS);
+        if (t_now() >= change) {
+            next_weather(&seed);
+            change = t_now() + WEATHER_SECONDS;
+        }
         replace_the_dead(threads, &seed);
         if (t_now() >= next_fork) {
             fork_once(t_random(&seed));
             next_fork = t_now() + FORK_PAUSE_US / 1e6;
         }
         for (int i = 0; i < 50; i++) step(&seed, MIXED);
+        hold_up_one(threads, &seed);
         usleep(1000);
     }
     alarm(HANG_SECONDS);
+    fair_weather();
     stop = 1;
     for (size_t i = 0; i < threads; i++)
         if (worker[i].seed) pthread_join(worker[i].thread, NULL);
@@ -255,10 +290,10 @@ static size_t threads;
 static void no_errors(void)
 {
     run_for(seconds, threads);
-    printf("# %lu steps, %lu threads, %lu forks, %zu MiB live, %zu MiB resident\n",
-           (unsigned long)steps, (unsigned long)born, (unsigned long)forked,
+    printf("# %lu steps, %lu threads, %lu forks, %lu signals, %zu MiB live, %zu MiB resident\n",
+           (unsigned long)steps, (unsigned long)born, (unsigned long)forked, (unsigned long)signals,
            (size_t)live_bytes / T_MIB, t_resident() / T_MIB);
-    T_EXPECT(steps > 0 && born > 0 && forked > 0, "nothing happened");
+    T_EXPECT(steps > 0 && born > 0 && forked > 0 && signals > 0, "nothing happened");
 }
 
 static void memory_comes_back(void)
@@ -275,6 +310,7 @@ static void memory_comes_back(void)
         } else
             T_EXPECT(marked(&box[i], box[i].p, box[i].n), "block of %zu bytes", box[i].n);
     }
+    catch_up();
     for (double end = t_now() + 1; t_now() < end; usleep(1000)) /* light use */
         for (int i = 0; i < 20; i++) free(malloc(t_random_size(&seed, 17)));
     size_t live = live_bytes, resident = t_resident();
@@ -289,6 +325,7 @@ static void rest_is_whole(void)
     for (size_t i = 0; i < BOXES; i++)
         if (box[i].p) empty_box(&box[i]);
     T_EXPECT(live_bytes == 0, "%zu bytes live", (size_t)live_bytes);
+    look_everywhere();
     printf("# empty: %zu KiB resident\n", t_resident() / T_KIB);
 }
 
@@ -296,7 +333,7 @@ int main(int argc, char **argv)
 {
     const char *s = getenv("HK_STRESS_SEED");
     run_seed = s ? strtoull(s, NULL, 0) : (uint64_t)(t_now() * 1e9);
-    seconds = (double)t_number(argc, argv, "HK_STRESS_SECONDS", 10);
+    seconds = (double)t_number(argc, argv, "HK_STRESS_SECONDS", FAULTS_SECONDS);
     threads = t_number(0, argv, "HK_STRESS_THREADS", 6);
     if (threads > THREADS_MAX) threads = THREADS_MAX;
     printf("# HK_STRESS_SEED=%llu HK_STRESS_SECONDS=%.0f HK_STRESS_THREADS=%zu\n",
