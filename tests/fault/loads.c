@@ -369,6 +369,51 @@ static void scarce(void)
     look();
 }
 
-const struct load loads[] = {
-    {"small", small}, {"large", large}, {"life", life}, {"learning", learning}, {"scarce", scarce}};
+/* ---- full: no unit is left, whatever the kernel says; and slabs that were others' memory ---- */
+
+/* What of a slab was never linked goes back, or stays as dirty as it is: zeroes all the same. */
+static void fresh_of(size_t n)
+{
+    take_many(0, 64, 16 * KIB); /* each byte of their units is written */
+    drop_many(0, 64);
+    for (size_t i = 0; i < 300; i += 100) take(i, n, PLAIN, 1); /* a slab begun there */
+    hakmem_trim(0);
+    for (size_t i = 1; i < 300; i++) {
+        if (!block[i].p) take(i, n, ZERO, 1);
+    }
+    drop_many(0, 300);
+}
+
+static void fill_up(void)
+{
+    unsigned before = nulls;
+    for (size_t i = 0; i < 300 && nulls == before; i++) {
+        if (!block[i].p) take(i, 64 * KIB, PLAIN, 1);
+    }
+    EXPECT(nulls > before);
+}
+
+static void full(void)
+{
+    static const size_t sizes[HK_DYN_CHOSEN] = {40 * KIB, 68 * KIB};
+    struct hk_snapshot s = hk_policy_now();
+    fresh_of(48);
+    fresh_of(3000);
+    hk_dyn_set(sizes);
+    s.dyn = 1;
+    hk_policy_publish(s);
+    hakmem_set_limit(6 * MIB);
+    limited = true;
+    fill_up();
+    take(400, 39 * KIB, PLAIN, 1); /* a slab of a chosen class cannot be had: none is counted */
+    take(401, 67 * KIB, PLAIN, 1);
+    for (size_t i = 0; i < 8; i++) resize(i, 20 + i * 4000); /* no place but where they are */
+    look();
+    limited = false;
+    hakmem_set_limit(0);
+    drop_many(0, 300);
+}
+
+const struct load loads[] = {{"small", small},       {"large", large},   {"life", life},
+                             {"learning", learning}, {"scarce", scarce}, {"full", full}};
 const size_t load_count = sizeof loads / sizeof *loads;
