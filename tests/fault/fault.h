@@ -39,7 +39,8 @@ bool resize(size_t i, size_t n);
 void drop(size_t i);
 void take_many(size_t first, size_t count, size_t n);
 void drop_many(size_t first, size_t count);
-/* Requests that got NULL so far, and whether any may: when all mappings are refused, or a limit is set. */
+/* Requests that got NULL so far, and whether any may: when all mappings are refused, or a limit is
+ * set. */
 extern unsigned nulls;
 extern bool nulls_may_be, limited;
 /* The kernel says yes again: nothing will do but everything. */

@@ -372,14 +372,14 @@ static void scarce(void)
 /* ---- full: no unit is left, whatever the kernel says; and slabs that were others' memory ---- */
 
 /* What of a slab was never linked goes back, or stays as dirty as it is: zeroes all the same. */
-static void fresh_of(size_t n)
+static void unlinked(void)
 {
-    take_many(0, 64, 16 * KIB); /* each byte of their units is written */
-    drop_many(0, 64);
-    for (size_t i = 0; i < 300; i += 100) take(i, n, PLAIN, 1); /* a slab begun there */
+    take_many(0, 200, 16 * KIB); /* each byte of their units is written, and all but one slab go */
+    drop_many(0, 200);
+    for (size_t i = 0; i < 300; i += 100) take(i, 48, PLAIN, 1); /* a slab begun there */
     hakmem_trim(0);
     for (size_t i = 1; i < 300; i++) {
-        if (!block[i].p) take(i, n, ZERO, 1);
+        if (!block[i].p) take(i, 48, ZERO, 1);
     }
     drop_many(0, 300);
 }
@@ -397,8 +397,7 @@ static void full(void)
 {
     static const size_t sizes[HK_DYN_CHOSEN] = {40 * KIB, 68 * KIB};
     struct hk_snapshot s = hk_policy_now();
-    fresh_of(48);
-    fresh_of(3000);
+    unlinked();
     hk_dyn_set(sizes);
     s.dyn = 1;
     hk_policy_publish(s);
