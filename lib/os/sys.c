@@ -9,7 +9,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <linux/futex.h>
 #include <linux/mempolicy.h>
 #include <sched.h>
@@ -272,6 +271,17 @@ void hk_sys_wake(_Atomic uint32_t *word, int n)
     errno = saved;
 }
 
+bool hk_sys_readable(const void *p)
+{
+    const struct timespec none = {0, 0};
+    int saved = errno;
+    count(HK_SYS_FUTEX);
+    bool read = syscall(SYS_futex, p, FUTEX_WAIT_PRIVATE, 0, &none, NULL, 0) == 0 ||
+                errno == EAGAIN || errno == ETIMEDOUT || errno == EINTR;
+    errno = saved;
+    return read;
+}
+
 void hk_sys_yield(void)
 {
     int saved = errno;
@@ -311,46 +321,6 @@ uint64_t hk_sys_random(void)
 bool hk_sys_secure(void)
 {
     return getauxval(AT_SECURE) != 0;
-}
-
-/* Where the C library keeps the program break; reading it costs no call. */
-extern void *__curbrk __attribute__((weak));
-extern void __libc_free(void *p) __attribute__((weak));
-
-/* End of the program's own image, below which the heap at the break cannot start. */
-static uintptr_t image_end(void)
-{
-    const ElfW(Phdr) *ph = (const ElfW(Phdr) *)getauxval(AT_PHDR);
-    size_t n = getauxval(AT_PHNUM);
-    uintptr_t bias = 0, end = 0;
-    for (size_t i = 0; ph && i < n; i++) {
-        if (ph[i].p_type == PT_PHDR) bias = (uintptr_t)ph - ph[i].p_vaddr;
-        if (ph[i].p_type == PT_LOAD && ph[i].p_vaddr + ph[i].p_memsz > end)
-            end = ph[i].p_vaddr + ph[i].p_memsz;
-    }
-    return end ? bias + end : UINTPTR_MAX;
-}
-
-bool hk_sys_libc_owns(const void *p)
-{
-    if (!&__curbrk || !__libc_free) return false;
-    uintptr_t end = (uintptr_t)__curbrk, from = image_end();
-    if (from > end) from = 0; /* started by ld.so itself: the image is elsewhere */
-    return (uintptr_t)p < end && (uintptr_t)p >= from && (uintptr_t)p % 16 == 0;
-}
-
-void hk_sys_libc_free(void *p)
-{
-    int saved = errno;
-    __libc_free(p);
-    errno = saved;
-}
-
-size_t hk_sys_libc_bytes(const void *p)
-{
-    /* The word before the block holds the chunk's size, which counts that word, and three flags. */
-    size_t chunk = ((const size_t *)p)[-1] & ~(size_t)7;
-    return chunk > sizeof chunk ? chunk - sizeof chunk : 0;
 }
 
 void (*hk_sys_loaded_function(const char *library, const char *name))(void)

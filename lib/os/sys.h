@@ -85,6 +85,9 @@ uint64_t hk_sys_now_ns(void);
 /* Sleep while *word == seen, at most ns nanoseconds (0: without bound). */
 void hk_sys_wait(_Atomic uint32_t *word, uint32_t seen, uint64_t ns);
 void hk_sys_wake(_Atomic uint32_t *word, int count);
+/* Can the word at p, a multiple of four, be read? A futex is looked at by the kernel, which says.
+ */
+bool hk_sys_readable(const void *p);
 void hk_sys_yield(void);
 /* Sleep about 50 µs. */
 void hk_sys_pause(void);
@@ -94,8 +97,8 @@ uint64_t hk_sys_random(void);
 /* True in a setuid, setgid or file-capability program. */
 bool hk_sys_secure(void);
 /*
- * The C library's own malloc, for pointers that come from it all the same (a plugin opened with
- * RTLD_DEEPBIND, a direct call of __libc_malloc). True if p lies in its heap at the program break.
+ * The C library's own malloc, for pointers that come from it all the same (os/libc.c). Is p, which
+ * is none of ours, a block of its, by all that can be seen?
  */
 bool hk_sys_libc_owns(const void *p);
 void hk_sys_libc_free(void *p);

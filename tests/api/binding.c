@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: a program in which several mallocs meet: its argument says how (see `cases` at the end),
+ * the next one names binding_lib.c's library. It prints "done" when all was as it should be. Why:
+ * binding.sh preloads it. What one malloc gave comes to the free of another. Build: -DBINDING_OWN
+ * with malloc and free of its own, and no more of the family.
+ */
+#include <dlfcn.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define THREADS 8
+#define BLOCKS  200
+#define CHECK(cond)                                                                                \
+    do {                                                                                           \
+        if (!(cond)) fail(__LINE__, #cond);                                                        \
+    } while (0)
+
+extern void *__libc_malloc(size_t n);
+extern void *__libc_memalign(size_t align, size_t n);
+
+static const char *path;
+static void *(*make)(size_t);
+static void (*lib_free)(void *);
+static void *(*lib_resize)(void *, size_t);
+static int (*lib_register)(void);
+static const size_t sizes[] = {1, 24, 100, 1000, 5000, 40000, 120000, 140000, 300000, 5000000};
+#define SIZES (sizeof sizes / sizeof *sizes)
+
+static void fail(int line, const char *what)
+{
+    fprintf(stderr, "line %d: not so: %s\n", line, what);
+    _exit(3);
+}
+
+static void *look_up(void *library)
+{
+    if (!library) fail(__LINE__, dlerror());
+    make = (void *(*)(size_t))dlsym(library, "lib_make");
+    lib_free = (void (*)(void *))dlsym(library, "lib_free");
+    lib_resize = (void *(*)(void *, size_t))dlsym(library, "lib_resize");
+    lib_register = (int (*)(void))dlsym(library, "lib_register");
+    CHECK(make && lib_free && lib_resize && lib_register);
+    return library;
+}
+
+static void *open_deep(void)
+{
+    return look_up(dlopen(path, RTLD_NOW | RTLD_DEEPBIND));
+}
+
+/* Of n bytes, by another malloc: its length is known, it grows with its contents, and goes. */
+static void pass(unsigned char *p, size_t n, unsigned char mark)
+{
+    CHECK(p && malloc_usable_size(p) >= n);
+    CHECK(p[0] == mark && p[n - 1] == mark);
+    p = realloc(p, n * 2);
+    CHECK(p && p[0] == mark && p[n - 1] == mark);
+    free(p);
+}
+
+static void deep(void)
+{
+    open_deep();
+    for (size_t i = 0; i < SIZES; i++) {
+        pass(make(sizes[i]), sizes[i], 7);
+        free(make(sizes[i]));
+        lib_free(make(sizes[i]));
+    }
+}
+
+static pthread_barrier_t all;
+static unsigned char *block[THREADS][BLOCKS];
+static size_t size_of(size_t i)
+{
+    return i * 160 + 1;
+}
+
+/* At the same time, so that each has an arena. */
+static void *fill(void *k)
+{
+    unsigned char **mine = block[(uintptr_t)k];
+    for (size_t i = 0; i < BLOCKS; i++) {
+        mine[i] = __libc_malloc(size_of(i));
+        if (mine[i]) memset(mine[i], 9, size_of(i));
+    }
+    pthread_barrier_wait(&all);
+    return NULL;
+}
+
+static void arenas(void)
+{
+    pthread_t t[THREADS];
+    unsigned apart = 0;
+    pthread_barrier_init(&all, NULL, THREADS);
+    for (uintptr_t k = 0; k < THREADS; k++)
+        CHECK(pthread_create(&t[k], NULL, fill, (void *)k) == 0);
+    for (int k = 0; k < THREADS; k++) pthread_join(t[k], NULL);
+    for (int k = 0; k < THREADS; k++) {
+        apart += (uintptr_t)block[k][0] >> 26 != (uintptr_t)block[0][0] >> 26;
+        for (size_t i = 0; i < BLOCKS; i++) pass(block[k][i], size_of(i), 9);
+    }
+    CHECK(apart > 0); /* else this is about nothing */
+    for (size_t align = 32; align <= 65536; align *= 8) {
+        unsigned char *p = __libc_memalign(align, 200000);
+        CHECK(p && (uintptr_t)p % align == 0);
+        pass(memset(p, 5, 200000), 200000, 5);
+    }
+}
+
+/* One of ours among many, with what no length of the C library's can be before each. */
+static void *ours(void)
+{
+    size_t *p[BLOCKS];
+    open_deep();
+    for (int i = 0; i < BLOCKS; i++) {
+        p[i] = malloc(4 * sizeof *p[i]);
+        p[i][3] = ~(size_t)14;
+    }
+    return p[BLOCKS / 2];
+}
+
+/* To one whose scope has the C library's free alone. */
+static void back(void)
+{
+    void *p = ours();
+    lib_free(p);
+}
+
+static void back_resized(void)
+{
+    void *p = ours();
+    lib_resize(p, 100);
+}
+
+/* Opened and closed: its destructors free what its constructors made. */
+static void closed(void)
+{
+    for (int i = 0; i < 100; i++) {
+        void *kept = NULL, *library = look_up(dlopen(path, RTLD_NOW));
+        CHECK(lib_register() == 0);
+        kept = make(1000);
+        CHECK(dlclose(library) == 0);
+        pass(kept, 1000, 7);
+    }
+}
+
+/* Another C library, with a malloc of its own, as often as there are spaces. */
+static void spaces(void)
+{
+    for (int i = 0; i < 60; i++) {
+        void *library = look_up(dlmopen(LM_ID_NEWLM, path, RTLD_NOW)), *kept[SIZES];
+        for (size_t k = 0; k < SIZES; k++) {
+            unsigned char *p = make(sizes[k]);
+            kept[k] = malloc(sizes[k]);
+            CHECK(p && kept[k] && p[0] == 7 && p[sizes[k] - 1] == 7);
+            lib_free(lib_resize(p, sizes[k] * 2));
+        }
+        CHECK(dlclose(library) == 0);
+        for (size_t k = 0; k < SIZES; k++) free(kept[k]);
+    }
+}
+
+/* The library in another space too. */
+static void second(void)
+{
+    void *library = dlmopen(LM_ID_NEWLM, path, RTLD_NOW);
+    if (!library) fail(__LINE__, dlerror());
+    void *(*its_malloc)(size_t) = (void *(*)(size_t))dlsym(library, "malloc");
+    void (*its_free)(void *) = (void (*)(void *))dlsym(library, "free");
+    CHECK(its_malloc && its_free && its_malloc != malloc);
+    char *own[BLOCKS], *its[BLOCKS];
+    for (size_t i = 0; i < BLOCKS; i++) {
+        own[i] = memset(malloc(size_of(i)), 1, size_of(i));
+        its[i] = memset(its_malloc(size_of(i)), 2, size_of(i));
+    }
+    CHECK(dlclose(library) == 0); /* it stays */
+    for (size_t i = 0; i < BLOCKS; i++) {
+        CHECK(own[i][i] == 1 && its[i][i] == 2);
+        free(own[i]);
+        its_free(its[i]);
+    }
+}
+
+/* What is almost, but cannot be, the C library's: two words before a place in memory of the
+ * program's. */
+static void forged(size_t at, size_t before, size_t bytes)
+{
+    char *room = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(room != MAP_FAILED && munmap(room + (1 << 19), 1 << 19) == 0);
+    ((size_t *)(room + at))[-2] = before;
+    ((size_t *)(room + at))[-1] = bytes;
+    void (*volatile give)(void *) = free;
+    give(room + at);
+}
+
+static void forged_end(void)
+{
+    forged(16, 0, (1 << 20) | 2); /* its end is not there */
+}
+
+static void forged_start(void)
+{
+    forged(4096 + 16, 16, 4096 | 2); /* it begins within a page */
+}
+
+static void forged_flags(void)
+{
+    forged(16, 0, 4096 | 3);
+}
+
+static void forged_arena(void)
+{
+    forged(4096 + 16, 0, 64 | 5);
+}
+
+static void forged_guard(void)
+{
+    char *room = mmap(NULL, 8192, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void (*volatile give)(void *) = free;
+    CHECK(room != MAP_FAILED);
+    give(room + 16);
+}
+
+/* An allocator at the program break, by other names, does not meet ours. */
+static void beside(void)
+{
+    char *break_block[100];
+    for (int i = 0; i < 100; i++) {
+        break_block[i] = sbrk(5000);
+        CHECK(break_block[i] != (void *)-1);
+        memset(break_block[i], i, 5000);
+        free(memset(malloc(5000), 0xee, 5000));
+    }
+    for (int i = 0; i < 100; i++) CHECK(break_block[i][0] == i && break_block[i][4999] == i);
+}
+
+#ifdef BINDING_OWN
+static _Alignas(16) char store[1 << 22];
+static size_t used;
+
+void *malloc(size_t n)
+{
+    size_t at = __atomic_fetch_add(&used, (n + 31) & ~(size_t)15, __ATOMIC_RELAXED);
+    return at + n < sizeof store ? store + at : NULL;
+}
+
+/* What is not its own goes to the next one, which is ours. */
+void free(void *p)
+{
+    if ((char *)p >= store && (char *)p < store + sizeof store) return;
+    void (*next)(void *) = (void (*)(void *))dlsym(RTLD_NEXT, "free");
+    if (next) next(p);
+}
+
+static void incomplete(void)
+{
+    void *p = NULL;
+    char *line = NULL, text[] = "a line\nanother\n";
+    size_t n = 0;
+    CHECK(malloc_usable_size(malloc(100)) == 0); /* a stranger to us */
+    for (int i = 0; i < 1000; i++) {
+        CHECK(posix_memalign(&p, 64, 1000) == 0 && malloc_usable_size(p) >= 1000);
+        free(p);
+        p = aligned_alloc(4096, 8192);
+        free(p);
+        p = calloc(3, 100);
+        p = realloc(p, 1000);
+        CHECK(p && malloc_usable_size(p) >= 1000);
+        free(p);
+    }
+    FILE *f = fmemopen(text, sizeof text, "r");
+    CHECK(f && getline(&line, &n, f) == 7 && !strcmp(line, "a line\n"));
+    fclose(f);
+    free(line);
+    free(strdup("text"));
+}
+#else
+static void incomplete(void)
+{
+    fail(__LINE__, "built without BINDING_OWN");
+}
+#endif
+
+static const struct {
+    const char *name;
+    void (*run)(void);
+} cases[] = {{"deep", deep},
+             {"arenas", arenas},
+             {"back", back},
+             {"back-resized", back_resized},
+             {"closed", closed},
+             {"spaces", spaces},
+             {"second", second},
+             {"forged-end", forged_end},
+             {"forged-start", forged_start},
+             {"forged-flags", forged_flags},
+             {"forged-arena", forged_arena},
+             {"forged-guard", forged_guard},
+             {"beside", beside},
+             {"incomplete", incomplete}};
+
+int main(int argc, char **argv)
+{
+    path = argc > 2 ? argv[2] : "";
+    for (size_t i = 0; argc > 1 && i < sizeof cases / sizeof *cases; i++) {
+        if (strcmp(cases[i].name, argv[1])) continue;
+        cases[i].run();
+        puts("done");
+        return 0;
+    }
+    return 2;
+}
