@@ -143,7 +143,7 @@ HK_INLINE char *hk_chunk_addr(size_t index)
 }
 
 /* Chunk records come in pieces: 2 MiB for 64 GiB. */
-#define HK_PIECE_CHUNKS ((size_t)32768)
+#define HK_PIECE_CHUNKS ((size_t)4096)
 extern HK_HIDDEN struct hk_chunk **hk_chunk_pieces;
 
 /* Record of chunk i; its piece of the table must exist. */

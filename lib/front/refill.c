@@ -157,15 +157,30 @@ static void *large_alloc(size_t n, size_t align, bool zero, const void *site)
     return run_alloc(h, n, align, zero);
 }
 
+/* No slab is to be had: the thread's longer blocks, or at last a unit, are better than nothing. */
+static HK_COLD void *longer_alloc(size_t n, size_t align)
+{
+    struct hk_thread *t = &hk_thread;
+    if (!t->heap) return NULL;
+    for (unsigned c = hk_size_class(n < align ? align : n) + 1; c < HK_CLASSES; c++) {
+        if (hk_class_bytes(c) & (align - 1)) continue;
+        void *p = hk_bin_pop(t, c);
+        if (!p && t->heap->queue[c] && refill(t, c)) p = hk_bin_pop(t, c);
+        if (p) return p;
+    }
+    return hk_large_alloc(hk_heap_counts(t->heap), n, align, false);
+}
+
 void *hk_front_alloc(size_t n, const void *site)
 {
-    return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n)) : large_alloc(n, 1, false, site);
+    if (HK_UNLIKELY(n > HK_MID_MAX)) return large_alloc(n, 1, false, site);
+    void *p = slab_alloc(hk_size_class(n));
+    return HK_LIKELY(p != NULL) ? p : longer_alloc(n, HK_ALIGN_BYTES);
 }
 
 void *hk_front_alloc_growing(size_t n)
 {
-    return n <= HK_MID_MAX ? slab_alloc(hk_size_class(n))
-                           : large_alloc(n, HK_ALIGN_BYTES, false, NULL);
+    return n <= HK_MID_MAX ? hk_front_alloc(n, NULL) : large_alloc(n, HK_ALIGN_BYTES, false, NULL);
 }
 
 void *hk_front_calloc(size_t n, const void *site)
@@ -173,7 +188,10 @@ void *hk_front_calloc(size_t n, const void *site)
     if (n > HK_MID_MAX) return large_alloc(n, 1, true, site);
     unsigned c = hk_size_class(n);
     void *p = slab_alloc(c);
-    if (!p) return NULL;
+    if (HK_UNLIKELY(!p)) {
+        p = longer_alloc(n, HK_ALIGN_BYTES);
+        return p ? memset(p, 0, n) : NULL;
+    }
     /* A guest's block comes from bins that are not this thread's: its bit says nothing. */
     bool known = hk_thread.heap && (hk_thread.zero[c / 64] >> (c % 64) & 1);
     memset(p, 0, known ? sizeof(void *) : n);
@@ -187,5 +205,6 @@ void *hk_front_alloc_aligned(size_t n, size_t align)
     /* Slabs start at unit boundaries: blocks of a size that align divides are aligned. */
     unsigned c = hk_size_class(n < align ? align : n);
     while (hk_class_bytes(c) & (align - 1)) c++;
-    return slab_alloc(c);
+    void *p = slab_alloc(c);
+    return HK_LIKELY(p != NULL) ? p : longer_alloc(n, align);
 }
