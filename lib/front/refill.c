@@ -161,11 +161,10 @@ static void *large_alloc(size_t n, size_t align, bool zero, const void *site)
 static HK_COLD void *longer_alloc(size_t n, size_t align)
 {
     struct hk_thread *t = &hk_thread;
-    if (!t->heap) return NULL;
     for (unsigned c = hk_size_class(n < align ? align : n) + 1; c < HK_CLASSES; c++) {
         if (hk_class_bytes(c) & (align - 1)) continue;
-        void *p = hk_bin_pop(t, c);
-        if (!p && t->heap->queue[c] && refill(t, c)) p = hk_bin_pop(t, c);
+        void *p = t->heap ? hk_bin_pop(t, c) : hk_guest_alloc(c);
+        if (!p && t->heap && t->heap->queue[c] && refill(t, c)) p = hk_bin_pop(t, c);
         if (p) return p;
     }
     return hk_large_alloc(hk_heap_counts(t->heap), n, align, false);
