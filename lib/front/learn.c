@@ -5,6 +5,8 @@
  */
 #include "front/learn.h"
 
+#include <string.h>
+
 #include "core/pool.h"
 #include "front/front.h"
 #include "large/dense.h"
@@ -27,6 +29,7 @@ struct sums {
 /* Plain requests by size, since the last window. */
 struct noted_sizes {
     _Atomic uint32_t count[HK_SIZES_BUCKETS], largest[HK_SIZES_BUCKETS];
+    struct hk_window window; /* R1; 4 KiB that stacks of handlers do not have */
 };
 
 _Atomic(struct hk_learner *) hk_learner_here;
@@ -150,28 +153,28 @@ static void put_prices(struct hk_window *w, uint64_t ns, uint64_t calls, uint64_
 }
 
 /* What happened since `seen`; 32-bit counts of heaps wrap. */
-static struct hk_window observe(const struct sums *s, uint64_t ms)
+static void observe(struct hk_window *w, const struct sums *s, uint64_t ms)
 {
-    struct hk_window w = {.ms = ms};
+    memset(w, 0, sizeof *w);
+    w->ms = ms;
     for (unsigned c = 0; c < HK_RUN_CLASSES; c++) {
-        w.asked[c] = (uint32_t)(s->asked[c] - seen.asked[c]);
-        w.had[c] = (uint32_t)(s->had[c] - seen.had[c]);
-        if (w.had[c] > w.asked[c]) w.had[c] = w.asked[c]; /* read a moment later */
-        w.requests += w.asked[c];
+        w->asked[c] = (uint32_t)(s->asked[c] - seen.asked[c]);
+        w->had[c] = (uint32_t)(s->had[c] - seen.had[c]);
+        if (w->had[c] > w->asked[c]) w->had[c] = w->asked[c]; /* read a moment later */
+        w->requests += w->asked[c];
     }
-    for (unsigned b = 0; b < 2; b++) w.rounded[b] = (uint32_t)(s->rounded[b] - seen.rounded[b]);
-    w.live = s->live;
-    w.big = s->big - seen.big;
-    w.requests += w.big;
-    for (unsigned i = 0; i < 2; i++) w.touched_kib[i] = s->touched_kib[i] - seen.touched_kib[i];
-    w.refault_kib = s->refault_kib - seen.refault_kib;
-    w.calls = s->calls - seen.calls;
-    w.held_kib = hk_pool_dirty_units() * (HK_UNIT_BYTES / HK_KIB);
-    put_sizes(&w);
-    put_idle(&w);
-    put_prices(&w, s->purge_ns - seen.purge_ns, s->purges - seen.purges,
+    for (unsigned b = 0; b < 2; b++) w->rounded[b] = (uint32_t)(s->rounded[b] - seen.rounded[b]);
+    w->live = s->live;
+    w->big = s->big - seen.big;
+    w->requests += w->big;
+    for (unsigned i = 0; i < 2; i++) w->touched_kib[i] = s->touched_kib[i] - seen.touched_kib[i];
+    w->refault_kib = s->refault_kib - seen.refault_kib;
+    w->calls = s->calls - seen.calls;
+    w->held_kib = hk_pool_dirty_units() * (HK_UNIT_BYTES / HK_KIB);
+    put_sizes(w);
+    put_idle(w);
+    put_prices(w, s->purge_ns - seen.purge_ns, s->purges - seen.purges,
                s->purge_kib - seen.purge_kib);
-    return w;
 }
 
 /* Whether some freed memory does not stay any more that did. */
@@ -206,12 +209,13 @@ static bool close_window(struct hk_learner *l, const struct sums *s)
     uint64_t now = hk_sys_now_ms(),
              began = atomic_load_explicit(&window_began, memory_order_relaxed);
     uint64_t ms = now > began ? now - began : 0;
-    struct hk_window w = observe(s, ms);
+    struct hk_window *w = &atomic_load_explicit(&noted_sizes, memory_order_acquire)->window;
+    observe(w, s, ms);
     uint64_t now_ns = hk_sys_now_ns();
-    w.us = (now_ns - window_began_ns) / 1000;
+    w->us = (now_ns - window_began_ns) / 1000;
     window_began_ns = now_ns;
     seen = *s;
-    hk_learner_window(l, &w);
+    hk_learner_window(l, w);
     atomic_store_explicit(&window_began, now, memory_order_relaxed);
     return put_in_force(l, false);
 }
