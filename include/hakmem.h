@@ -111,6 +111,8 @@ struct hakmem_stats {
     uint64_t purges_refused; /* calls that returned nothing */
     size_t huge_bytes;       /* of mapped_bytes: advised to be huge pages */
     uint64_t decay_ms;       /* how long memory has to be idle now before it goes back */
+    size_t guarded_blocks;   /* live blocks between inaccessible pages, HAKMEM_GUARD_SAMPLE, */
+    uint64_t guarded_allocs; /* and such blocks handed out since the start */
 };
 
 /* Fill *out up to out->struct_bytes. 0, or -1 with errno EINVAL if that is no size of it. */

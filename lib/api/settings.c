@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/checked.h"
 #include "core/conf.h"
 #include "core/knobs.h"
 #include "core/numa.h"
@@ -20,6 +21,7 @@
 #include "front/learn.h"
 #include "front/site.h"
 #include "large/dense.h"
+#include "large/guard.h"
 #include "os/report.h"
 #include "os/sys.h"
 #include "policy/snapshot.h"
@@ -138,6 +140,9 @@ static void hand_out(void)
     hk_policy_publish(first_snapshot());
     if (hk_knob_value(HK_KNOB_cgroup)) hk_front_watch_group();
     hk_heap_set_own(hk_knob_value(HK_KNOB_thread_cache));
+    if (hk_knob_value(HK_KNOB_guard_sample) && !hk_checked_on())
+        hk_guard_start((uint32_t)hk_knob_value(HK_KNOB_guard_sample),
+                       (uint32_t)hk_knob_value(HK_KNOB_guard_slots));
     if (hk_knob_value(HK_KNOB_background_thread) && !background) {
         background = true;
         hk_background_start();

@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "core/pool.h"
 #include "front/fast.h"
+#include "large/guard.h"
 #include "large/large.h"
 #include "large/mapped.h"
 #include "os/probe.h"
@@ -81,6 +82,10 @@ static void add_large(struct hakmem_stats *s)
     s->large_bytes = large.units << HK_UNIT_SHIFT;
     s->held_hits = large.hits;
     s->mapped_blocks = mapped.blocks;
+    struct hk_guard_stats guard;
+    hk_guard_read_stats(&guard);
+    s->guarded_blocks = guard.live;
+    s->guarded_allocs = guard.sampled;
 }
 
 HK_EXPORT int hakmem_stats(struct hakmem_stats *out)
@@ -142,6 +147,8 @@ HK_EXPORT void hakmem_stats_write(int fd)
     row(&t, "advised to be huge pages", s.huge_bytes, " bytes");
     row(&t, "blocks mapped by themselves", s.mapped_blocks, "");
     row(&t, "  they hold", s.mapped_block_bytes, " bytes");
+    row(&t, "guarded blocks", s.guarded_blocks, "");
+    row(&t, "  since the start", s.guarded_allocs, "");
     row(&t, "metadata mapped", s.metadata_bytes, " bytes");
     row(&t, "returned to the kernel", s.purged_bytes, " bytes");
     row(&t, "  taken again", s.refault_bytes, " bytes");

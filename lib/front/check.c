@@ -12,6 +12,7 @@
 #include "core/pool.h"
 #include "front/fast.h"
 #include "front/segment.h"
+#include "large/guard.h"
 #include "large/mapped.h"
 #include "os/lock.h"
 #include "os/report.h"
@@ -324,6 +325,9 @@ struct hk_found hk_check_all(void)
     hk_pool_read_stats(&pool);
     HK_CHECK(found.mapped_bytes == pool.outside_bytes, NULL);
     found.left_bytes = hk_sys_left_bytes();
-    found.address_bytes = hk_map_check() + found.mapped_bytes + found.left_bytes;
+    struct hk_guard_stats guard;
+    hk_guard_read_stats(&guard);
+    found.guarded = guard.live;
+    found.address_bytes = hk_map_check() + found.mapped_bytes + found.left_bytes + hk_guard_check();
     return found;
 }

@@ -18,6 +18,7 @@ struct hk_found {
     size_t meta_units;           /* records that had to go into the heap */
     size_t slab_units, lost_units;
     size_t mapped_bytes; /* blocks outside the heap, those the kernel would not unmap among them */
+    size_t guarded;      /* live blocks that are sampled */
     size_t listed, unlisted; /* parked heaps: for the next threads · that no list has */
     size_t left_bytes;       /* other mappings that the kernel would not unmap so far */
     size_t address_bytes;    /* all address space that the library has a use for */

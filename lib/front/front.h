@@ -22,6 +22,11 @@ void *hk_front_alloc_growing(size_t n);
 void *hk_front_calloc(size_t n, const void *site);
 /* align is a power of two. */
 void *hk_front_alloc_aligned(size_t n, size_t align);
+/*
+ * A guarded block for a request of class c (0: a large one) that finds no block in its bin, if it
+ * is its turn; else NULL. Only where hk_guard_on.
+ */
+void *hk_front_sample(unsigned c, size_t n, size_t align, bool zero, const void *site);
 /* p lies outside the window; NULL is fine. */
 void hk_front_free_far(void *p);
 /* p lies in the thread's own slab that begins with first, but is not surely a block in use. */

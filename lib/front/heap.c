@@ -17,6 +17,7 @@
 #include "front/fast.h"
 #include "front/learn.h"
 #include "large/dense.h"
+#include "large/guard.h"
 #include "os/lock.h"
 #include "os/report.h"
 #include "os/sys.h"
@@ -460,6 +461,7 @@ void hk_front_fork_child(void)
     hk_decay_fork_child();
     hk_learn_fork_child();
     hk_dense_fork_child();
+    hk_guard_fork_child();
 }
 
 void hk_front_check(void)
@@ -471,6 +473,7 @@ void hk_front_check(void)
         hk_heap_let_go(h);
     }
     hk_pool_check();
+    hk_guard_check();
 }
 
 #ifdef HK_DEBUG

@@ -11,6 +11,7 @@
 #include "front/fast.h"
 #include "front/learn.h"
 #include "front/site.h"
+#include "large/guard.h"
 #include "large/large.h"
 #include "os/lock.h"
 #include "os/sys.h"
@@ -170,23 +171,45 @@ static HK_COLD void *longer_alloc(size_t n, size_t align)
     return hk_large_alloc(hk_heap_counts(t->heap), n, align, false);
 }
 
+HK_INLINE void *sampled(unsigned c, size_t n, size_t align, bool zero, const void *site)
+{
+    return HK_UNLIKELY(hk_guard_on()) ? hk_front_sample(c, n, align, zero, site) : NULL;
+}
+
+HK_INLINE unsigned class_of(size_t n)
+{
+    return n <= HK_MID_MAX ? hk_size_class(n) : 0;
+}
+
+/* A block of class c, not of large_alloc. */
+HK_INLINE void *small_alloc(unsigned c, size_t n, size_t align)
+{
+    void *p = slab_alloc(c);
+    return HK_LIKELY(p != NULL) ? p : longer_alloc(n, align);
+}
+
 void *hk_front_alloc(size_t n, const void *site)
 {
+    void *p = sampled(class_of(n), n, 1, false, site);
+    if (HK_UNLIKELY(p != NULL)) return p;
     if (HK_UNLIKELY(n > HK_MID_MAX)) return large_alloc(n, 1, false, site);
-    void *p = slab_alloc(hk_size_class(n));
-    return HK_LIKELY(p != NULL) ? p : longer_alloc(n, HK_ALIGN_BYTES);
+    return small_alloc(hk_size_class(n), n, HK_ALIGN_BYTES);
 }
 
 void *hk_front_alloc_growing(size_t n)
 {
-    return n <= HK_MID_MAX ? hk_front_alloc(n, NULL) : large_alloc(n, HK_ALIGN_BYTES, false, NULL);
+    if (n <= HK_MID_MAX) return hk_front_alloc(n, NULL);
+    void *p = sampled(0, n, 1, false, NULL);
+    return HK_UNLIKELY(p != NULL) ? p : large_alloc(n, HK_ALIGN_BYTES, false, NULL);
 }
 
 void *hk_front_calloc(size_t n, const void *site)
 {
+    void *p = sampled(class_of(n), n, 1, true, site);
+    if (HK_UNLIKELY(p != NULL)) return p;
     if (n > HK_MID_MAX) return large_alloc(n, 1, true, site);
     unsigned c = hk_size_class(n);
-    void *p = slab_alloc(c);
+    p = slab_alloc(c);
     if (HK_UNLIKELY(!p)) {
         p = longer_alloc(n, HK_ALIGN_BYTES);
         return p ? memset(p, 0, n) : NULL;
@@ -200,10 +223,11 @@ void *hk_front_calloc(size_t n, const void *site)
 void *hk_front_alloc_aligned(size_t n, size_t align)
 {
     if (align <= HK_ALIGN_BYTES) return hk_front_alloc(n, NULL);
-    if (n > HK_MID_MAX || align > HK_MID_MAX) return large_alloc(n, align, false, NULL);
+    bool large = n > HK_MID_MAX || align > HK_MID_MAX;
     /* Slabs start at unit boundaries: blocks of a size that align divides are aligned. */
-    unsigned c = hk_size_class(n < align ? align : n);
-    while (hk_class_bytes(c) & (align - 1)) c++;
-    void *p = slab_alloc(c);
-    return HK_LIKELY(p != NULL) ? p : longer_alloc(n, align);
+    unsigned c = large ? 0 : hk_size_class(n < align ? align : n);
+    while (!large && hk_class_bytes(c) & (align - 1)) c++;
+    void *p = sampled(c, n, align, false, NULL);
+    if (HK_UNLIKELY(p != NULL)) return p;
+    return large ? large_alloc(n, align, false, NULL) : small_alloc(c, n, align);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "front/fast.h"
+#include "large/guard.h"
 #include "large/large.h"
 #include "large/mapped.h"
 #include "os/lock.h"
@@ -26,7 +27,7 @@ HK_INLINE struct hk_unit *find(const void *p, uintptr_t *owner)
 void hk_front_free_far(void *p)
 {
     if (!p) return;
-    if (hk_mapped_free(p)) {
+    if (hk_guard_free(p, __builtin_return_address(0)) || hk_mapped_free(p)) {
         hk_front_tick();
         return;
     }
@@ -101,6 +102,7 @@ void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner)
 static size_t far_bytes(const void *p)
 {
     size_t n = hk_mapped_bytes(p);
+    if (HK_UNLIKELY(hk_guard_holds(p))) return hk_guard_bytes(p);
     return n || !hk_sys_libc_owns(p) ? n : hk_sys_libc_bytes(p);
 }
 
@@ -133,9 +135,22 @@ static void *resize_run(struct hk_unit *u, void *p, size_t n, size_t *have)
     return q;
 }
 
+/* A guarded block always moves; NULL without memory. */
+static HK_COLD void *resize_guarded(void *p, size_t n, size_t *have)
+{
+    *have = hk_guard_resized(p);
+    if (n == *have) return p;
+    void *q = hk_front_alloc_growing(n);
+    if (!q) return NULL;
+    memcpy(q, p, n < *have ? n : *have);
+    hk_guard_free(p, NULL);
+    return q;
+}
+
 /* The C library's block moves to us: what it would return need not be one that we know again. */
 static HK_COLD void *resize_far(void *p, size_t n, size_t *have)
 {
+    if (HK_UNLIKELY(hk_guard_holds(p))) return resize_guarded(p, n, have);
     *have = hk_mapped_bytes(p);
     if (*have) {
         hk_front_tick();

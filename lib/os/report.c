@@ -106,8 +106,13 @@ void hk_die_block(const char *what, const void *ptr, size_t into, size_t size)
 
 void hk_die(const char *what, const void *ptr)
 {
+    hk_die_more(what, ptr, "");
+}
+
+void hk_die_more(const char *what, const void *ptr, const char *more)
+{
     struct line l;
-    line_of(&l, what, ptr);
+    hk_text_str(line_of(&l, what, ptr), more);
     line_end(&l);
     abort();
 }

@@ -16,6 +16,8 @@
 _Noreturn HK_COLD void hk_die(const char *what, const void *ptr);
 /* The same of a pointer so many bytes into a block of `size` bytes. */
 _Noreturn HK_COLD void hk_die_block(const char *what, const void *ptr, size_t into, size_t size);
+/* The same with more text behind the pointer. */
+_Noreturn HK_COLD void hk_die_more(const char *what, const void *ptr, const char *more);
 /* One line on fd 2, "hakmem: A B C"; NULL parts are left out. */
 HK_COLD void hk_warn(const char *a, const char *b, const char *c);
 

@@ -24,9 +24,9 @@
 #include "os/probe.h"
 
 HK_LINE_ALIGNED _Atomic uint64_t hk_sys_count[HK_SYS_COUNTS];
-const char *const hk_sys_name[HK_SYS_CALLS] = {"mmap",      "munmap", "madvise",
-                                               "mremap",    "futex",  "sched_yield",
-                                               "getrusage", "mbind",  "get_mempolicy"};
+const char *const hk_sys_name[HK_SYS_CALLS] = {
+    "mmap",        "munmap",    "madvise", "mremap",        "futex",
+    "sched_yield", "getrusage", "mbind",   "get_mempolicy", "mprotect"};
 
 static void count(enum hk_sys_call call)
 {
@@ -86,12 +86,12 @@ void hk_sys_drop(void *p, size_t bytes)
     leave(p, bytes);
 }
 
-static void *map(void *at, size_t bytes, int flags)
+static void *map(void *at, size_t bytes, int prot, int flags)
 {
     int saved = errno;
     hk_sys_drop_again();
     count(HK_SYS_MMAP);
-    void *p = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+    void *p = mmap(at, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
     if (p == MAP_FAILED) p = NULL;
     if (p && at && p != at) { /* a hint that was taken is no answer */
         hk_sys_drop(p, bytes);
@@ -104,12 +104,26 @@ static void *map(void *at, size_t bytes, int flags)
 
 void *hk_sys_map(void *at, size_t bytes)
 {
-    return map(at, bytes, 0);
+    return map(at, bytes, PROT_READ | PROT_WRITE, 0);
 }
 
 void *hk_sys_map_sparse(void *at, size_t bytes)
 {
-    return map(at, bytes, MAP_NORESERVE);
+    return map(at, bytes, PROT_READ | PROT_WRITE, MAP_NORESERVE);
+}
+
+void *hk_sys_map_closed(size_t bytes)
+{
+    return map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
+}
+
+bool hk_sys_protect(void *p, size_t bytes, bool open)
+{
+    int saved = errno;
+    count(HK_SYS_MPROTECT);
+    bool done = mprotect(p, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+    errno = saved;
+    return done;
 }
 
 bool hk_sys_unmap(void *p, size_t bytes)

@@ -3,7 +3,8 @@
  * What: the platform contract: every system call of the library is made here and counted here.
  * Why: one published list (mmap munmap madvise mremap getrusage futex sched_yield write; open, read
  *   and close for files: settings, the group's limit, the maps for call sites, what
- *   the user asked to be written; mbind and get_mempolicy if he asked for nodes), one place
+ *   the user asked to be written; mbind and get_mempolicy if he asked for nodes; mprotect if for
+ *   guarded blocks), one place
  * to inject faults, and errno kept: no function here changes it. Threads: all.
  */
 #ifndef HK_OS_SYS_H
@@ -26,6 +27,7 @@ enum hk_sys_call {
     HK_SYS_GETRUSAGE,
     HK_SYS_MBIND,
     HK_SYS_GET_MEMPOLICY,
+    HK_SYS_MPROTECT,
     HK_SYS_CALLS
 };
 /* In lines of their own: all threads write them. */
@@ -48,6 +50,10 @@ HK_INLINE size_t hk_sys_page_bytes(void)
  */
 void *hk_sys_map(void *at, size_t bytes);
 void *hk_sys_map_sparse(void *at, size_t bytes);
+/* The same anywhere, but that nobody may read or write it · whether pages of it may be, from now
+ * on; false if the kernel refused: it is as it was. */
+void *hk_sys_map_closed(size_t bytes);
+bool hk_sys_protect(void *p, size_t bytes, bool open);
 /* False if the kernel refused: the range is still mapped and still ours. */
 bool hk_sys_unmap(void *p, size_t bytes);
 /*

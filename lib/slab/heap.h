@@ -49,8 +49,9 @@ struct hk_outbox {
 struct hk_heap {
     struct hk_thread *thread; /* whose bins hold its cached blocks; NULL: nobody's */
     struct hk_unit
-        *queue[HK_ALL_CLASSES];      /* slabs awake: with free blocks or with room to link more */
-    uint64_t handed[HK_ALL_CLASSES]; /* blocks ever put into bins */
+        *queue[HK_ALL_CLASSES];       /* slabs awake: with free blocks or with room to link more */
+    uint64_t handed[HK_ALL_CLASSES];  /* blocks ever put into bins */
+    uint32_t sampled[HK_ALL_CLASSES]; /* of these, how many front/sample.c knows of */
     uint8_t
         short_refills[HK_ALL_CLASSES]; /* refills that had to touch new blocks: the demand; fades */
     uint8_t streak[HK_ALL_CLASSES];    /* units of slabs filled since one of the class woke up */
