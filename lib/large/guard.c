@@ -15,6 +15,7 @@
 
 #include "core/map.h"
 #include "os/lock.h"
+#include "os/object.h"
 #include "os/report.h"
 #include "os/sys.h"
 #include "os/trap.h"
@@ -22,6 +23,8 @@
 /* Low bits of a slot's word; above them hk_lock_me of who brought it there. */
 enum { FREE, TAKEN, LIVE, GOING, STATES };
 #define STATE_BITS 2
+
+#define NAME_MOST 60 /* characters of a file's name: the line is to hold two */
 
 struct slot {
     _Atomic uint64_t word;
@@ -157,7 +160,10 @@ void *hk_guard_alloc(size_t n, size_t align, bool zero, const void *site)
 {
     struct pool *g = get_pool();
     struct slot *s = g ? take_oldest(g) : NULL;
-    if (!s) return NULL;
+    if (!s) {
+        left = 0; /* else all that found no room were made up for in a row */
+        return NULL;
+    }
     char *page = page_of(g, s);
     if (!hk_sys_protect(page, g->page, true)) {
         put(s, FREE); /* as it was: it is the oldest still */
@@ -207,14 +213,23 @@ static const struct slot *nearest(const struct pool *g, const char *at)
 
 static void tell_call(struct hk_text *t, const char *what, const void *site, uint64_t by)
 {
+    struct hk_object o;
     hk_text_str(t, what);
     hk_text_hex(t, (uintptr_t)site);
+    if (hk_object_loaded(site, &o)) {
+        hk_text_str(t, " (");
+        for (size_t i = 0; i < o.len && i < NAME_MOST; i++)
+            hk_text_str(t, (const char[]){o.name[i], 0});
+        hk_text_str(t, "+");
+        hk_text_hex(t, o.offset);
+        hk_text_str(t, ")");
+    }
     if (by != me()) hk_text_str(t, " in another thread");
 }
 
 static HK_COLD _Noreturn void die(const char *what, const void *at, const struct slot *s)
 {
-    char more[240];
+    char more[360];
     struct hk_text t = {more, sizeof more - 1, 0};
     if (s) {
         bool before = (const char *)at < s->p, beyond = (const char *)at >= s->p + s->n;

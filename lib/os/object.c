@@ -5,8 +5,12 @@
  */
 #include "os/object.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <string.h>
+#include <sys/auxv.h>
 
+#include "base/attr.h"
 #include "os/sys.h"
 
 #define MAPS_MOST ((size_t)1 << 20) /* some ten thousand mappings; what is beyond is not known */
@@ -91,6 +95,29 @@ bool hk_object_base(const char *maps, const char *name, size_t len, uintptr_t *b
     }
     return false;
 }
+
+#ifdef DLFO_STRUCT_HAS_EH_DBASE /* glibc 2.35 */
+extern __typeof__(_dl_find_object) _dl_find_object HK_WEAK;
+
+bool hk_object_loaded(const void *addr, struct hk_object *out)
+{
+    struct dl_find_object found;
+    struct line l = {0};
+    if (!_dl_find_object || _dl_find_object((void *)(uintptr_t)addr, &found)) return false;
+    l.path = found.dlfo_link_map->l_name;
+    if (!*l.path) l.path = (const char *)getauxval(AT_EXECFN); /* the program itself */
+    if (!l.path) return false;
+    l.len = strlen(l.path);
+    name_of(&l, out);
+    out->offset = (uintptr_t)addr - (uintptr_t)found.dlfo_map_start;
+    return true;
+}
+#else
+bool hk_object_loaded(const void *addr HK_UNUSED, struct hk_object *out HK_UNUSED)
+{
+    return false;
+}
+#endif
 
 char *hk_object_maps(void)
 {

@@ -52,7 +52,7 @@ void hk_text_hex(struct hk_text *t, uint64_t v)
 }
 
 struct line {
-    char buf[400];
+    char buf[500];
     struct hk_text t;
 };
 
