@@ -20,8 +20,9 @@ static int64_t passed(struct hk_heap *h, unsigned c)
 
 void *hk_front_sample(unsigned c, size_t n, size_t align, bool zero, const void *site)
 {
-    struct hk_heap *h = c ? hk_thread.heap : NULL;
     if (!hk_guard_fits(n, align)) return NULL;
+    if (!hk_thread.heap) hk_heap_attach(&hk_thread); /* as ever: the first malloc reads settings */
+    struct hk_heap *h = c ? hk_thread.heap : NULL;
     if (c && hk_thread.bin[c]) return NULL; /* counted when they were put there */
     hk_fork_courtesy();
     void *p = hk_guard_turn(h ? passed(h, c) : 1) ? hk_guard_alloc(n, align, zero, site) : NULL;

@@ -16,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* mprotect: none is made so far; whoever adds one has it walked. */
 enum hk_fault_call {
     HK_FAULT_MMAP,
     HK_FAULT_MUNMAP,

@@ -158,7 +158,7 @@ void look(void)
         live += block[i].p != NULL;
         EXPECT(!block[i].p || holds(i, block[i].n, block[i].n));
     }
-    EXPECT(forked || found.live + found.runs + mapped.blocks == live);
+    EXPECT(forked || found.live + found.runs + found.guarded + mapped.blocks == live);
     EXPECT(forked || found.address_bytes == atomic_load(&hk_fault_mapped));
     hk_fault_resume(was);
 }

@@ -17,6 +17,7 @@
 #include "fault.h"
 #include "front/learn.h"
 #include "front/site.h"
+#include "large/guard.h"
 #include "os/cgroup.h"
 #include "policy/snapshot.h"
 
@@ -299,6 +300,27 @@ static void learning(void)
     tell();
 }
 
+/* ---- guarded: each request of up to a page that comes by a slow path, while there are slots ----
+ */
+
+static void guarded(void)
+{
+    take(0, 1, PLAIN, 1);
+    hk_guard_start(1, 12);
+    some_of_each(10);
+    look();
+    in_child();
+    in_thread(make_some);
+    drop_many(10, 200);
+    drop_many(OTHERS, 400);
+    for (size_t i = 0; i < 30; i++) { /* page by page, over and over */
+        take(20, 1 + i * 130, i % 2 ? ZERO : PLAIN, 1);
+        resize(20, 50 + i * 60);
+        drop(20);
+    }
+    look();
+}
+
 /* ---- scarce: each record needs a mapping of its own, and the heap is full ---- */
 
 #define PIECE        (256 * KIB)
@@ -413,6 +435,7 @@ static void full(void)
     drop_many(0, 300);
 }
 
-const struct load loads[] = {{"small", small},       {"large", large},   {"life", life},
-                             {"learning", learning}, {"scarce", scarce}, {"full", full}};
+const struct load loads[] = {{"small", small},       {"large", large},     {"life", life},
+                             {"learning", learning}, {"guarded", guarded}, {"scarce", scarce},
+                             {"full", full}};
 const size_t load_count = sizeof loads / sizeof *loads;

@@ -78,7 +78,8 @@ static void emptied(void)
     EXPECT(left.unlisted == 0);
     struct hakmem_stats s = {.struct_bytes = sizeof s};
     hakmem_stats(&s);
-    EXPECT(left.live == 0 && left.runs == 0 && left.mapped_bytes == 0 && left.left_bytes == 0);
+    EXPECT(left.live == 0 && left.runs == 0 && left.guarded == 0 && left.mapped_bytes == 0 &&
+           left.left_bytes == 0);
     EXPECT(left.cached == 0 && left.remote == 0 && left.held_units == 0);
     EXPECT(left.slab_units == 0);
     EXPECT(s.used_bytes == left.meta_units * HK_UNIT_BYTES);
