@@ -88,4 +88,14 @@ export HAKMEM_CGROUP=1
     grep -q '"/proc/self/cgroup"' "$tmp/grouped" || echo "the control group was not asked for"
     grep -q '"/proc/self/cgroup"' "$tmp/heavy" && echo "the control group was asked for without HAKMEM_CGROUP"
 } | check "with HAKMEM_CGROUP, none but those and: openat read close, for the control group's files"
+unset HAKMEM_CGROUP
+export HAKMEM_GUARD_SAMPLE=100
+{
+    names guarded "$HK_LIB" heavy > "$tmp/used"
+    beyond "$allowed mprotect" < "$tmp/used"
+    grep -qxF mprotect "$tmp/used" || echo "no block was guarded"
+    grep -q 'rt_sigaction(SIGSEGV' "$tmp/guarded" || echo "nobody looks at faults"
+    sed -n '/getppid/,$p' "$tmp/guarded" | grep 'rt_sigaction(SIGSEGV'
+    grep 'rt_sigaction(SIGSEGV' "$tmp/heavy"
+} | check "with HAKMEM_GUARD_SAMPLE, none but those and mprotect, and rt_sigaction at the start"
 finish
