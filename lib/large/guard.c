@@ -32,7 +32,7 @@ struct slot {
     char *p;                /* the last block; NULL: there was none */
     size_t n;
     const void *allocated, *freed; /* by calls that return there; NULL: not known, realloc */
-    uint64_t thread;               /* that allocated it */
+    uint64_t allocator, freer;     /* threads */
 };
 
 struct pool {
@@ -50,7 +50,7 @@ static _Atomic uint64_t dice;
 /* Allocations until the next sample, less those that are overdue; 0: not thrown yet. */
 static _Thread_local int64_t left __attribute__((tls_model("initial-exec")));
 
-static uint64_t throw(uint64_t faces)
+static uint64_t roll(uint64_t faces)
 {
     uint64_t z = atomic_fetch_add_explicit(&dice, 0x9e3779b97f4a7c15u, memory_order_relaxed);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -62,12 +62,12 @@ bool hk_guard_turn(int64_t passed)
 {
     uint64_t every = atomic_load_explicit(&hk_guard_every, memory_order_relaxed);
     if (left == 0) { /* the smaller of two: what is left for who comes by at any time */
-        uint64_t a = throw(2 * every - 1), b = throw(2 * every - 1);
+        uint64_t a = roll(2 * every - 1), b = roll(2 * every - 1);
         left = 1 + (int64_t)(a < b ? a : b);
     }
     left -= passed;
     if (left > 0) return false;
-    left += 1 + (int64_t) throw(2 * every - 1);
+    left += 1 + (int64_t)roll(2 * every - 1);
     return true;
 }
 
@@ -151,7 +151,7 @@ bool hk_guard_fits(size_t n, size_t align)
 /* At the page's end, as far as its alignment allows, or at its begin. */
 static char *place(char *page, size_t bytes, size_t n, size_t align)
 {
-    if (throw(2)) return page;
+    if (roll(2)) return page;
     if (align < HK_ALIGN_BYTES) align = HK_ALIGN_BYTES;
     return page + ((bytes - (n ? n : 1)) & ~(align - 1));
 }
@@ -173,7 +173,7 @@ void *hk_guard_alloc(size_t n, size_t align, bool zero, const void *site)
     s->n = n;
     s->allocated = site;
     s->freed = NULL;
-    s->thread = me();
+    s->allocator = me();
     memset(page, HK_GUARD_FILL, (size_t)(s->p - page)); /* G2 */
     memset(s->p + n, HK_GUARD_FILL, (size_t)(page + g->page - s->p) - n);
     if (zero) memset(s->p, 0, n);
@@ -203,10 +203,8 @@ static const struct slot *nearest(const struct pool *g, const char *at)
     size_t i = (size_t)(at - g->base) / g->page;
     const struct slot *right = &g->slot[i / 2], *l = right - 1;
     if (i % 2) return right->p ? right : NULL;
-    if (i == 0 || i / 2 == g->slots) return (l = i ? l : right)->p ? l : NULL;
-    bool live = state_of(l) == LIVE, right_live = state_of(right) == LIVE;
-    size_t to_left = distance(l, at), to_right = distance(right, at);
-    if (live != right_live) return live ? l : right;
+    size_t to_left = i ? distance(l, at) : SIZE_MAX;
+    size_t to_right = i / 2 < g->slots ? distance(right, at) : SIZE_MAX;
     if (to_left == SIZE_MAX && to_right == SIZE_MAX) return NULL;
     return to_left < to_right ? l : right;
 }
@@ -239,10 +237,10 @@ static HK_COLD _Noreturn void die(const char *what, const void *at, const struct
                         : beyond ? " bytes beyond the end of a block of "
                                  : " bytes into a block of ");
         hk_text_dec(&t, s->n);
-        if (s->allocated) tell_call(&t, ", allocated by ", s->allocated, s->thread);
+        if (s->allocated) tell_call(&t, ", allocated by ", s->allocated, s->allocator);
         if (state_of(s) == FREE || state_of(s) == GOING) {
             if (s->freed)
-                tell_call(&t, ", freed by ", s->freed, who(s));
+                tell_call(&t, ", freed by ", s->freed, s->freer);
             else
                 hk_text_str(&t, ", freed by realloc");
         }
@@ -311,6 +309,7 @@ bool hk_guard_free(void *p, const void *site)
     struct slot *s = in_use(g, p, "double free", "free of an invalid pointer");
     if (!move(s, LIVE, GOING)) die("double free", p, s);
     s->freed = site;
+    s->freer = me();
     check_fill(g, s);
     hk_sys_protect(page_of(g, s), g->page, false); /* refused: it rests accessible */
     rest(g, s);
