@@ -122,6 +122,7 @@ __attribute__((destructor(101))) static void end(void)
     if (policy) write_to(policy, write_policy);
     if (hk_knob_value(HK_KNOB_stats))
         write_to(hk_knob_text(HK_KNOB_stats_file), hakmem_stats_write);
+    hk_front_end();
     hk_checked_end();
     hk_probe_loud();
 }

@@ -2,13 +2,15 @@
 /*
  * What: malloc, free, calloc, realloc and operator new and delete: the entries with a fast path.
  * Why: one file, so that each name is an alias or an inlined copy and none calls through the PLT.
- *   operator delete in all its forms is free: the record knows more than a size would tell.
+ *   operator delete in all its forms is free: the record knows more than a size would tell; only
+ *   hardened mode compares the two.
  */
 #include <string.h>
 
 #include "api/api.h"
 #include "api/checked.h"
 #include "front/fast.h"
+#include "front/harden.h"
 
 __attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
 
@@ -20,6 +22,10 @@ __attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
 
 static HK_COLD void *malloc_slow(size_t n)
 {
+    if (HK_LIKELY(hk_harden.on) && n <= HK_MID_MAX) {
+        void *p = hk_hard_alloc(n, 1);
+        if (HK_LIKELY(p != NULL)) return p;
+    }
     return hk_or_enomem(hk_front_alloc(n, HK_SITE));
 }
 
@@ -30,27 +36,27 @@ HK_EXPORT void *hakmem_malloc(size_t n)
     return HK_LIKELY(p != NULL) ? p : malloc_slow(n);
 }
 
-HK_INLINE void free_block(void *p)
+HK_INLINE void free_block(void *p, size_t n, bool sized)
 {
     if (hk_checked_on())
         hk_checked_free(p, HK_BY_MALLOC);
     else
-        hk_free(p);
+        hk_free_sized(p, n, sized);
 }
 
 HK_EXPORT void hakmem_free(void *p)
 {
-    free_block(p);
+    free_block(p, 0, false);
 }
 
-HK_EXPORT void hakmem_free_sized(void *p, size_t n HK_UNUSED)
+HK_EXPORT void hakmem_free_sized(void *p, size_t n)
 {
-    free_block(p);
+    free_block(p, n, true);
 }
 
-HK_EXPORT void hakmem_free_aligned_sized(void *p, size_t align HK_UNUSED, size_t n HK_UNUSED)
+HK_EXPORT void hakmem_free_aligned_sized(void *p, size_t align HK_UNUSED, size_t n)
 {
-    free_block(p);
+    free_block(p, n, true);
 }
 
 static HK_COLD void *calloc_slow(size_t n)
@@ -174,17 +180,30 @@ HK_ALIAS(hakmem_free)
 void _ZdlPv(void *p);
 HK_ALIAS(hakmem_free)
 void _ZdaPv(void *p);
-HK_ALIAS(hakmem_free_sized)
-void _ZdlPvm(void *p, size_t n);
-HK_ALIAS(hakmem_free_sized)
+
+HK_EXPORT void _ZdlPvm(void *p, size_t n)
+{
+    hk_free_sized(p, n, true);
+}
+HK_ALIAS(_ZdlPvm)
 void _ZdaPvm(void *p, size_t n);
-HK_ALIAS(hakmem_free_sized)
+
+static void delete_aligned(void *p, size_t align HK_UNUSED)
+{
+    hk_free(p);
+}
+HK_ALIAS(delete_aligned)
 void _ZdlPvSt11align_val_t(void *p, size_t align);
-HK_ALIAS(hakmem_free_sized)
+HK_ALIAS(delete_aligned)
 void _ZdaPvSt11align_val_t(void *p, size_t align);
-HK_ALIAS(hakmem_free_aligned_sized)
+
+static void delete_sized_aligned(void *p, size_t n, size_t align HK_UNUSED)
+{
+    hk_free_sized(p, n, true);
+}
+HK_ALIAS(delete_sized_aligned)
 void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t align);
-HK_ALIAS(hakmem_free_aligned_sized)
+HK_ALIAS(delete_sized_aligned)
 void _ZdaPvmSt11align_val_t(void *p, size_t n, size_t align);
 
 static void delete_nothrow(void *p, const void *tag HK_UNUSED)

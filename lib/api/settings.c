@@ -14,6 +14,7 @@
 #include "api/api.h"
 #include "api/checked.h"
 #include "core/conf.h"
+#include "core/harden.h"
 #include "core/knobs.h"
 #include "core/numa.h"
 #include "core/pool.h"
@@ -125,9 +126,20 @@ static void begin_to_learn(void)
     hk_learn_start(&c, (uint32_t)hk_knob_value(HK_KNOB_learn_window_ms));
 }
 
+static void harden(void)
+{
+    int64_t level = hk_knob_value(HK_KNOB_hardened);
+    if (!level || hk_hardened() || hk_checked_on()) return;
+    hk_heap_leave(); /* its bins are those of who is not hardened */
+    if (hk_harden_start((unsigned)level)) return;
+    hk_warn("HAKMEM_HARDENED: no memory for it", NULL, NULL);
+    stop_if_strict(1);
+}
+
 /* What the layers have from the start on are the defaults. */
 static void hand_out(void)
 {
+    harden();
     if (hk_knob_value(HK_KNOB_limit)) hk_pool_set_limit((size_t)hk_knob_value(HK_KNOB_limit));
     atomic_store_explicit(&hk_policy_huge_set, (uint64_t)hk_knob_value(HK_KNOB_thp_threshold),
                           memory_order_relaxed);

@@ -12,6 +12,7 @@
 #include "api/api.h"
 #include "core/pool.h"
 #include "front/fast.h"
+#include "front/harden.h"
 #include "large/guard.h"
 #include "large/large.h"
 #include "large/mapped.h"
@@ -42,6 +43,7 @@ static void add_heaps(struct hakmem_stats *s)
         for (unsigned c = 1; c < HK_ALL_CLASSES; c++) {
             uint64_t n = h->handed[c];
             if (h == hk_thread.heap) n -= in_bin(c);
+            if (h->hard && c < HK_CLASSES) n = h->hard->magazine[c].served;
             *(c < HK_MID_FIRST ? &s->tiny_allocs
               : c < HK_CLASSES ? &s->mid_allocs
                                : &s->large_allocs) += n;

@@ -14,7 +14,9 @@
 #include "os/sys.h"
 
 #define WINDOW_HEAP     (64 * HK_GIB) /* offset of the heap: records of 16 TiB fit before it */
-#define HEAP_MAX        (16 * HK_TIB) /* the window's end */
+#define WINDOW_SHADOW   (20 * HK_GIB)
+#define HEAP_MAX        (16 * HK_TIB)                        /* the window's end */
+#define SHADOWED_MAX    ((WINDOW_HEAP - WINDOW_SHADOW) << 4) /* 704 GiB */
 #define PIECE_BYTES     (HK_PIECE_CHUNKS * sizeof(struct hk_chunk))
 #define PIECES          (HEAP_MAX / HK_CHUNK_BYTES / HK_PIECE_CHUNKS)
 #define META_BYTES      (256 * HK_KIB) /* a piece of metadata: some forty heaps */
@@ -34,15 +36,28 @@
 IN_WINDOW_LINE HK_LINE_ALIGNED uintptr_t hk_window_base = BASE_UNSET;
 IN_WINDOW_LINE _Atomic size_t hk_window_limit = 0;
 IN_WINDOW_LINE uintptr_t hk_window_units = 0;
-HK_USED IN_WINDOW_LINE static _Alignas(8) char window_rest[HK_LINE_BYTES - 24] = {0};
+IN_WINDOW_LINE _Atomic size_t hk_window_end = 0;
+IN_WINDOW_LINE uintptr_t hk_link_key = 0;
+HK_USED IN_WINDOW_LINE static _Alignas(8) char window_rest[HK_LINE_BYTES - 40] = {0};
 
 static struct hk_lock grow_lock = HK_LOCK_INIT(HK_RANK_GROW);
 static struct hk_lock meta_lock = HK_LOCK_INIT(HK_RANK_META);
 struct hk_chunk **hk_chunk_pieces; /* PIECES, the first metadata: .bss must not need a page */
 static size_t heap_end;            /* next heap byte to hand out, from base */
 static size_t heap_ready;          /* mapped up to here when the window was made */
-static size_t units_end;           /* bytes of unit records mapped */
-static size_t units_step;          /* and being mapped right now behind them */
+
+/* Bytes for the heap's, so many for each of its bytes, that grow with it. */
+struct table {
+    uintptr_t at;    /* 0: there is none */
+    size_t end;      /* bytes mapped */
+    size_t step;     /* and being mapped right now behind them */
+    size_t step_max; /* at once, unless more is needed */
+    unsigned shift;  /* one for 1 << shift */
+};
+static struct table units = {.step_max = UNITS_STEP_MAX, .shift = HK_UNIT_SHIFT - 6};
+static struct table shadow = {.step_max = UNITS_STEP_MAX, .shift = 4};
+static bool hardened;
+
 static char *meta_next;
 static size_t meta_room;
 static _Atomic size_t meta_mapped;
@@ -66,8 +81,8 @@ static bool try_window(uintptr_t w)
     /* NOLINTNEXTLINE(bugprone-sizeof-expression): it is the table of pointers that is meant */
     meta_room = META_BYTES - PIECES * sizeof *hk_chunk_pieces;
     atomic_fetch_add_explicit(&meta_mapped, bytes, memory_order_relaxed);
-    units_end = UNITS_BYTES;
-    hk_window_units = w + PIECE_BYTES + META_BYTES;
+    units.end = UNITS_BYTES;
+    units.at = hk_window_units = w + PIECE_BYTES + META_BYTES;
     hk_window_base = w + WINDOW_HEAP;
     return true;
 }
@@ -108,37 +123,41 @@ bool hk_map_init(void)
 
 size_t hk_map_chunks(void)
 {
-    return atomic_load_explicit(&hk_window_limit, memory_order_acquire) >> HK_CHUNK_SHIFT;
+    return atomic_load_explicit(&hk_window_end, memory_order_acquire) >> HK_CHUNK_SHIFT;
 }
 
-/* Make the unit records of heap bytes [0, end) readable. */
-static bool map_units(size_t end)
+/* What a thread had under way when this child was forked is in the way still. */
+static bool table_mend(struct table *t)
 {
-    size_t need = end >> (HK_UNIT_SHIFT - 6);
-    need = hk_align_up(need, UNITS_BYTES);
-    if (need <= units_end) return true;
-    /* What a thread had under way when this child was forked is in the way still. */
-    if (units_step && !hk_sys_unmap((void *)(hk_window_units + units_end), units_step))
-        return false;
-    size_t step =
-        units_end / 2 < UNITS_STEP_MAX ? hk_align_up(units_end / 2, UNITS_BYTES) : UNITS_STEP_MAX;
-    if (step < need - units_end) step = need - units_end;
-    void *at = (void *)(hk_window_units + units_end);
-    units_step = step;
+    if (t->step && !hk_sys_unmap((void *)(t->at + t->end), t->step)) return false;
+    t->step = 0;
+    return true;
+}
+
+/* Make the part of t for heap bytes [0, end) readable. */
+static bool table_grow(struct table *t, size_t end)
+{
+    size_t need = hk_align_up(end >> t->shift, UNITS_BYTES);
+    if (need <= t->end) return true;
+    if (!table_mend(t)) return false;
+    size_t step = t->end / 2 < t->step_max ? hk_align_up(t->end / 2, UNITS_BYTES) : t->step_max;
+    if (step < need - t->end) step = need - t->end;
+    void *at = (void *)(t->at + t->end);
+    t->step = step;
     bool done = hk_sys_map_sparse(at, step);
     if (!done) {
-        units_step = step = need - units_end;
+        t->step = step = need - t->end;
         done = hk_sys_map_sparse(at, step);
     }
     if (done) {
-        units_end += step;
+        t->end += step;
         atomic_fetch_add_explicit(&meta_mapped, step, memory_order_relaxed);
     }
     atomic_thread_fence(memory_order_release); /* a forked child must not see this one first */
-    units_step = 0;
+    t->step = 0;
     if (!done) return false;
     /* A huge page of records would make megabytes resident for a few lines of them. */
-    if (units_end >= 2 * HK_CHUNK_BYTES) hk_sys_nohuge(at, step);
+    if (t->end >= 2 * HK_CHUNK_BYTES) hk_sys_nohuge(at, step);
     return true;
 }
 
@@ -159,7 +178,8 @@ static bool map_pieces(size_t end)
 static bool map_heap(size_t at, size_t bytes)
 {
     if (at + bytes > HEAP_MAX || at + bytes < at) return false;
-    if (!map_units(at + bytes) || !map_pieces(at + bytes)) return false;
+    if (!table_grow(&units, at + bytes) || !map_pieces(at + bytes)) return false;
+    if (hardened && (at + bytes > SHADOWED_MAX || !table_grow(&shadow, at + bytes))) return false;
     size_t done = at < heap_ready ? heap_ready - at : 0;
     if (done < bytes && !hk_sys_map((void *)(hk_window_base + at + done), bytes - done))
         return false;
@@ -168,8 +188,24 @@ static bool map_heap(size_t at, size_t bytes)
         c->index = (uint32_t)i;
     }
     heap_end = at + bytes;
-    atomic_store_explicit(&hk_window_limit, heap_end, memory_order_release);
+    if (!hardened) atomic_store_explicit(&hk_window_limit, heap_end, memory_order_release);
+    atomic_store_explicit(&hk_window_end, heap_end, memory_order_release);
     return true;
+}
+
+uintptr_t hk_map_harden(uintptr_t key)
+{
+    hk_lock_acquire(&grow_lock);
+    bool first = hk_window_base == BASE_UNSET, done = !first || choose_window();
+    shadow.at = hk_window_base - WINDOW_HEAP + WINDOW_SHADOW;
+    done = done && table_grow(&shadow, heap_end > heap_ready ? heap_end : heap_ready);
+    if (done) {
+        hardened = true;
+        if (first) hk_link_key = key;
+        atomic_store_explicit(&hk_window_limit, 0, memory_order_release);
+    }
+    hk_lock_release(&grow_lock);
+    return done ? shadow.at - (hk_window_base >> shadow.shift) : 0;
 }
 
 /* Whether a refusal was about the place and not about the memory. */
@@ -244,22 +280,23 @@ void hk_map_fork_prepare(void)
 void hk_map_fork_child(void)
 {
     /*
-     * A torn growth leaves at most mappings behind that heap_end and units_end do not cover yet.
-     * The heap skips its own; the records must go on without a gap, so theirs is undone. Torn
-     * metadata: drop the rest of the piece.
+     * A torn growth leaves at most mappings behind that heap_end and the tables' ends do not cover
+     * yet. The heap skips its own; the tables must go on without a gap, so theirs is undone, or
+     * before the next growth. Torn metadata: drop the rest of the piece.
      */
-    if (hk_lock_reset(&grow_lock) && units_step &&
-        hk_sys_unmap((void *)(hk_window_units + units_end), units_step))
-        units_step = 0; /* else before the next growth */
+    if (hk_lock_reset(&grow_lock)) {
+        table_mend(&units);
+        table_mend(&shadow);
+    }
     if (hk_lock_reset(&meta_lock)) meta_room = 0;
 }
 
 #ifdef HK_DEBUG
 size_t hk_map_check(void)
 {
-    size_t limit = atomic_load_explicit(&hk_window_limit, memory_order_relaxed), chunks = 0;
-    HK_CHECK(limit == heap_end && units_step == 0, &heap_end);
-    HK_CHECK(limit >> (HK_UNIT_SHIFT - 6) <= units_end, &units_end);
+    size_t limit = atomic_load_explicit(&hk_window_end, memory_order_relaxed), chunks = 0;
+    HK_CHECK(limit == heap_end && units.step == 0 && shadow.step == 0, &heap_end);
+    HK_CHECK(limit >> units.shift <= units.end, &units.end);
     for (size_t i = 0; i < limit >> HK_CHUNK_SHIFT; i++)
         chunks += hk_chunk_at(i)->state != HK_CHUNK_NONE;
     size_t ahead = heap_ready > heap_end ? heap_ready - heap_end : 0;

@@ -4,13 +4,13 @@
  * Why: one subtraction, one compare and one load answer "whose is p?" for every pointer there is,
  *   ours or not: outside the window the compare fails, inside it untouched records read as zero.
  * Owns: struct hk_unit, struct hk_chunk, the window.
- * Invariants: W1 base is constant once set; limit only grows; every record below limit is mapped
- *   and readable before limit covers it. W2 owner is 0 unless the unit starts or continues a slab
- *   or starts a run. W3 the window is a convention, not a reservation: only what is used is mapped,
- *   so it lives under any RLIMIT_AS.
- * Layout, from the window's start: chunk records (first piece) · metadata (first piece) · unit
- *   records, growing up · … · at 64 GiB the heap, growing up.
- * Locks: HK_RANK_GROW. Threads: lookups take no lock; growth is serialised.
+ * Invariants: W1 base is constant once set; end only grows, and limit with it; every record below
+ * is mapped and readable before limit covers it. W2 owner is 0 unless the unit starts or continues
+ * a slab or starts a run. W3 the window is a convention, not a reservation: only what is used is
+ * mapped, so it lives under any RLIMIT_AS. Layout, from the window's start: chunk records (first
+ * piece) · metadata (first piece) · unit records, growing up · … · at 20 GiB hardened mode's
+ * shadow, growing up · … · at 64 GiB the heap, growing up. Locks: HK_RANK_GROW. Threads: lookups
+ * take no lock; growth is serialised.
  */
 #ifndef HK_CORE_MAP_H
 #define HK_CORE_MAP_H
@@ -100,16 +100,21 @@ _Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line")
 extern HK_HIDDEN uintptr_t hk_window_base;       /* first heap address, 2 MiB aligned */
 extern HK_HIDDEN _Atomic size_t hk_window_limit; /* heap bytes whose records can be read */
 extern HK_HIDDEN uintptr_t hk_window_units;      /* address of the record of the unit at base */
+/* As limit, which hardened mode has at 0: so every free goes the long way, and nobody pays. */
+extern HK_HIDDEN _Atomic size_t hk_window_end;
+extern HK_HIDDEN uintptr_t hk_link_key; /* xor-ed to links of free blocks; 0 unless hardened */
+#define HK_LINK_KEY_MASK                                                                           \
+    (((uintptr_t)1 << 48) - 1) /* what is above tells segments, see front/segment.h */
 
-/* Whether off bytes from base lie below limit. */
-HK_INLINE bool hk_window_holds(uintptr_t off)
+/* Whether off bytes from base lie below *limit: hk_window_limit, or hk_window_end. */
+HK_INLINE bool hk_window_holds(uintptr_t off, const _Atomic size_t *limit)
 {
 #if defined(__x86_64__) && !HK_TSAN
     bool below; /* compilers do not fold an atomic load, relaxed or not, into the compare */
-    __asm__("cmpq %2, %1" : "=@ccb"(below) : "r"(off), "m"(hk_window_limit));
+    __asm__("cmpq %2, %1" : "=@ccb"(below) : "r"(off), "m"(*limit));
     return below;
 #else
-    return off < atomic_load_explicit(&hk_window_limit, memory_order_relaxed);
+    return off < atomic_load_explicit(limit, memory_order_relaxed);
 #endif
 }
 
@@ -123,7 +128,18 @@ HK_INLINE struct hk_unit *hk_unit_at(uintptr_t off)
 HK_INLINE struct hk_unit *hk_unit_of(const void *p)
 {
     uintptr_t off = (uintptr_t)p - hk_window_base;
-    return HK_LIKELY(hk_window_holds(off)) ? hk_unit_at(off) : NULL;
+    return HK_LIKELY(hk_window_holds(off, &hk_window_end)) ? hk_unit_at(off) : NULL;
+}
+
+/* What the word at p says next, where free blocks are linked; and to say it. */
+HK_INLINE void *hk_link_next(const void *p)
+{
+    return (void *)(*(const uintptr_t *)p ^ hk_link_key);
+}
+
+HK_INLINE void hk_link_set(void *p, const void *next)
+{
+    *(uintptr_t *)p = (uintptr_t)next ^ hk_link_key;
 }
 
 /* First address of a unit. */
@@ -156,6 +172,11 @@ size_t hk_map_chunks(void);
 
 /* Choose and map the window; false if the kernel gives no memory at all. Idempotent. */
 bool hk_map_init(void);
+/*
+ * From now on the heap has a shadow, see harden.h, and limit is 0; links get the key if nothing was
+ * linked yet. Where the byte of address 0 would be; 0 without memory.
+ */
+uintptr_t hk_map_harden(uintptr_t key);
 /*
  * Fresh zeroed chunks with readable records: at least `chunks` of them, *got as many as were
  * mapped. NULL if refused; nothing is lost then.

@@ -65,7 +65,7 @@ static struct hk_unit *slab_of(const void *p)
 static uint32_t see_list(struct hk_unit *u, const void *head, const void *last)
 {
     uint32_t n = 0;
-    for (const void *p = head; p; p = *(void *const *)p) {
+    for (const void *p = head; p; p = hk_link_next(p)) {
         see(u, p);
         n++;
         if (last && p == last) break;
@@ -101,7 +101,7 @@ static void see_chain(void *head)
         struct hk_segment s = hk_segment_unseal(u, head);
         see_remote(u, head, s.tail, s.count);
         hk_segment_seal(u, s);
-        head = *(void **)s.tail;
+        head = hk_link_next(s.tail);
     }
 }
 
@@ -174,12 +174,12 @@ static void see_heap(struct hk_heap *h)
     HK_CHECK((state == HK_HEAP_ATTACHED) == (h->thread != NULL), h);
     HK_CHECK((state == HK_HEAP_ATTACHED) == (h->holder != 0), h);
     HK_CHECK(!h->listed || state == HK_HEAP_PARKED, h);
-    bool anybodys = state == HK_HEAP_PARKED && !h->home && !hk_heap_is_guest(h);
+    bool anybodys = state == HK_HEAP_PARKED && !h->home && !hk_guest_is(h);
     found.listed += h->listed;
     found.unlisted += anybodys && !h->listed;
     HK_CHECK(!anybodys || h->listed != h->astray, h);
     if (h->thread) {
-        HK_CHECK(h->thread->heap == h && h->thread->id == hk_heap_id(h), h->thread);
+        HK_CHECK(h->hard || (h->thread->heap == h && h->thread->id == hk_heap_id(h)), h->thread);
         see_bins(h->thread->bin);
     }
     see_bins(h->kept);
@@ -303,7 +303,7 @@ static void look_at_all(void)
         see_meta(hk_guest_thread());
         see_bins(hk_guest_thread()->bin);
     }
-    for (const void *p = hk_stranded(); p; p = *(void *const *)p) see_remote(slab_of(p), p, p, 1);
+    for (const void *p = hk_stranded(); p; p = hk_link_next(p)) see_remote(slab_of(p), p, p, 1);
     look_at_units(&t);
     look_at_counts(&t);
 }

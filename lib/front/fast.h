@@ -16,7 +16,7 @@
 extern HK_HIDDEN _Thread_local struct hk_thread hk_thread
     __attribute__((tls_model("initial-exec")));
 
-/* Pop from bin c, or NULL. */
+/* Pop from bin c, or NULL. Not in hardened mode, where these bins are empty. */
 HK_INLINE void *hk_bin_pop(struct hk_thread *t, size_t c)
 {
     void *p = t->bin[c];
@@ -78,29 +78,37 @@ HK_INLINE bool hk_is_own_long(const struct hk_unit *first, const struct hk_unit 
  * Free p: here if it is a local block, else in front/release.c. Finding the first unit costs the
  * long slabs' blocks a load; for all, it made mixed loads 8 % slower.
  */
-HK_INLINE void hk_free(void *p)
+HK_INLINE void hk_free_sized(void *p, size_t n, bool sized)
 {
     uintptr_t off = (uintptr_t)p - hk_window_base;
-    if (HK_UNLIKELY(!hk_window_holds(off))) {
-        hk_front_free_far(p);
+    if (HK_UNLIKELY(!hk_window_holds(off, &hk_window_limit))) {
+        if (sized)
+            hk_front_free_far_sized(p, n);
+        else
+            hk_front_free_far(p);
         return;
     }
     struct hk_unit *u = hk_unit_at(off);
     uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
     if (HK_LIKELY(owner == hk_thread.id)) {
         if (hk_is_own_short(u, p))
-            hk_slab_free((struct hk_heap *)owner, u, p);
+            hk_slab_free_plain((struct hk_heap *)owner, u, p);
         else
             hk_front_free_doubtful(p, u);
     } else if (HK_LIKELY(owner == hk_thread.long_id)) {
         struct hk_unit *first = hk_slab_first(u);
         if (hk_is_own_long(first, u, p))
-            hk_slab_free(hk_thread.heap, first, p);
+            hk_slab_free_plain(hk_thread.heap, first, p);
         else
             hk_front_free_doubtful(p, first);
     } else {
         hk_front_free_other(p, u, owner);
     }
+}
+
+HK_INLINE void hk_free(void *p)
+{
+    hk_free_sized(p, 0, false);
 }
 
 #endif

@@ -27,14 +27,21 @@ void *hk_front_alloc_aligned(size_t n, size_t align);
  * is its turn; else NULL. Only where hk_guard_on.
  */
 void *hk_front_sample(unsigned c, size_t n, size_t align, bool zero, const void *site);
-/* p lies outside the window; NULL is fine. */
+/* p lies outside the window, or this is hardened mode; NULL is fine. */
 void hk_front_free_far(void *p);
+/* The same, by who says that the block has n bytes: looked at in hardened mode. */
+void hk_front_free_far_sized(void *p, size_t n);
 /* p lies in the thread's own slab that begins with first, but is not surely a block in use. */
 void hk_front_free_doubtful(void *p, struct hk_unit *first);
 /* p lies in unit u, whose owner word is not the calling thread's heap. */
 void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner);
 /* p as realloc(3), n > 0; NULL: p is untouched. */
 void *hk_front_realloc(void *p, size_t n);
+/* Whether a block of `have` bytes is good for n: not over half of it may lie idle. */
+HK_INLINE bool hk_front_fits(size_t have, size_t n)
+{
+    return n <= have && (n >= have / 2 || have <= 4 * HK_ALIGN_BYTES);
+}
 /* Bytes that may be used of p; 0 for NULL and for what is not ours. */
 size_t hk_front_usable(const void *p);
 
@@ -96,9 +103,26 @@ void hk_heap_let_go(struct hk_heap *h);
 void hk_heap_settle_parked(struct hk_heap *h);
 /* One block of class c for a thread that may have no heap. */
 void *hk_guest_alloc(unsigned c);
+/* The same, with another try once caches gave back what they had. */
+void *hk_front_guest_alloc(unsigned c);
+/* Fill the empty bin c of the calling thread's heap; false: no memory. */
+bool hk_front_refill(unsigned c);
+/* The calling thread's heap, if it has one, is parked; it gets one again when it needs it. */
+void hk_heap_leave(void);
 
 /* Free p for a thread that has no heap and gets none; u starts p's slab. */
 void hk_guest_free(struct hk_unit *u, void *p);
+/* Whether no thread is to have h · its bins · what was freed without memory, home by h. */
+bool hk_guest_is(const struct hk_heap *h);
+struct hk_thread *hk_guest_thread(void);
+void hk_guest_take_stranded(struct hk_heap *h);
+/* Around fork: mine: the calling thread is using it; child: whether somebody else was. */
+void hk_guest_fork_prepare(void);
+bool hk_guest_mine(void);
+bool hk_guest_fork_child(void);
+void hk_guest_forget(void);
+/* Metadata, or a unit of the heap when the kernel maps nothing any more; zeroed. */
+void *hk_front_meta(size_t bytes);
 
 /* Send p, a block of the foreign slab that u starts, home; from h. */
 void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p);
@@ -111,6 +135,8 @@ void hk_remote_free_from(struct hk_heap *guest, struct hk_unit *u, void *p);
  * slabs to the pool.
  */
 void hk_heap_settle(struct hk_heap *h);
+/* What waits in h's magazines goes back, in hardened mode. */
+void hk_heap_flush_hard(struct hk_heap *h);
 /* What its bins and slabs have of classes that are no longer in force goes; dyn_seen is told. */
 void hk_heap_drop_classes(struct hk_heap *h);
 /* Everything under way from h leaves now. */
@@ -156,18 +182,19 @@ bool hk_front_look_after(void);
 /* Heed the control group's memory limit from now on. */
 void hk_front_watch_group(void);
 
+/* The program ends; in hardened mode, free blocks are looked at once more. */
+void hk_front_end(void);
+
 void hk_front_fork_prepare(void);
 void hk_front_fork_child(void);
 #ifdef HK_DEBUG
 /*
- * Heaps that hold runs · the bins of the guest heap · heaps on lists of parked ones, looked over ·
- * blocks that wait for any heap · whether no thread is to have h.
+ * Heaps that hold runs · heaps on lists of parked ones, looked over · blocks that wait for any
+ * heap.
  */
 uint32_t hk_runs_holders(void);
-struct hk_thread *hk_guest_thread(void);
 size_t hk_park_check(void);
 void *hk_stranded(void);
-bool hk_heap_is_guest(const struct hk_heap *h);
 #endif
 /* Walk all that the caller may look at and abort on a broken invariant; for tests. */
 void hk_front_check(void);

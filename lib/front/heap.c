@@ -2,19 +2,19 @@
 /*
  * What: birth, attachment, parking and sharing of heaps.
  * Why: a thread's end must cost nothing that grows with its memory, and nothing may be stranded.
- * Owns: the list of all heaps, the guest heap. Lists of parked ones: front/park.c.
+ * Owns: the list of all heaps. Lists of parked ones: front/park.c; the guest heap: front/guest.c.
  * Ordering: O1 who parks stores PARKED and then looks into the inbox; who sends pushes into the
  *   inbox and then looks at the state; all four are seq_cst, so at least one of the two sees the
  *   other, and the message is drained. O2 PARKED → BUSY and PARKED → ATTACHED are compare-exchanges
  *   with acquire, the way back is a store with release: whoever holds the heap sees all that the
  *   previous holder did.
- * Locks: heaps_lock (birth of the guest heap), guest_lock (its use).
  */
 #include <string.h>
 
 #include "core/pool.h"
 #include "front/decay.h"
 #include "front/fast.h"
+#include "front/harden.h"
 #include "front/learn.h"
 #include "large/dense.h"
 #include "large/guard.h"
@@ -25,21 +25,15 @@
 
 _Thread_local struct hk_thread hk_thread = {.id = HK_ID_NONE, .long_id = HK_ID_NONE};
 
-#define GUEST_YIELDS 100        /* then sleep: the holder may need this CPU */
 #define FORK_YIELDS  20         /* for each heap in a slow path */
 #define FORK_NS      1000000ull /* of a small program; twice what 64 KiB in use add to it */
 #define FORK_UNIT_NS 4000ull
 #define FORK_MOST_NS 500000000ull
 #define FORK_PAUSES  400 /* for all of them: 40 ms with the kernel's own slack */
 
-static struct hk_lock heaps_lock = HK_LOCK_INIT(HK_RANK_HEAPS);
-static struct hk_lock guest_lock = HK_LOCK_INIT(HK_RANK_GUEST);
 static _Atomic bool nobody_owns;      /* threads get no heaps: they are guests */
 static _Atomic(struct hk_heap *) all; /* newest first; next_all is constant */
 static _Atomic uint32_t births;
-static _Atomic(struct hk_heap *) guest; /* serves threads at their end, under guest_lock */
-static struct hk_thread *guest_thread;  /* its bins; set before guest is */
-static _Atomic(void *) stranded; /* freed without memory for any heap; linked by first words */
 
 struct hk_heap *hk_heap_first(void)
 {
@@ -57,8 +51,7 @@ void hk_heap_large_stats(struct hk_large_stats *out)
     if (out->units > PTRDIFF_MAX) out->units = 0;
 }
 
-/* Metadata, or a unit of the heap when the kernel maps nothing any more; zeroed. */
-static void *meta_or_unit(size_t bytes)
+void *hk_front_meta(size_t bytes)
 {
     bool clean;
     void *p = hk_meta_alloc(bytes);
@@ -75,7 +68,7 @@ uint32_t hk_heap_births(void)
 struct hk_heap *hk_heap_new(uint32_t state, uint32_t node)
 {
     if (!hk_map_init()) return NULL;
-    struct hk_heap *h = meta_or_unit(sizeof *h);
+    struct hk_heap *h = hk_front_meta(sizeof *h);
     if (!h) return NULL;
     h->seq = atomic_fetch_add_explicit(&births, 1, memory_order_relaxed);
     h->node = node;
@@ -123,30 +116,21 @@ static void take_kept(struct hk_heap *h, struct hk_thread *t)
 void hk_heap_set_own(bool on)
 {
     atomic_store_explicit(&nobody_owns, !on, memory_order_relaxed);
-    if (on || !hk_thread.heap) return;
+    if (!on) hk_heap_leave();
+}
+
+void hk_heap_leave(void)
+{
+    if (!hk_thread.heap) return;
     hk_heap_park(&hk_thread);
     hk_thread.ended = 0; /* it goes on, and may get one again */
 }
 
-static void strand(const struct hk_unit *u, void *p)
+/* h was just adopted, and is of no use. */
+static void unadopt(struct hk_heap *h)
 {
-    hk_mark(u, p);
-    void *seen = atomic_load_explicit(&stranded, memory_order_relaxed);
-    do {
-        *(void **)p = seen;
-    } while (!atomic_compare_exchange_weak_explicit(&stranded, &seen, p, memory_order_release,
-                                                    memory_order_relaxed));
-}
-
-/* Home with them, by h, which the caller holds. */
-static void free_stranded(struct hk_heap *h)
-{
-    if (HK_LIKELY(!atomic_load_explicit(&stranded, memory_order_relaxed))) return;
-    void *p = atomic_exchange_explicit(&stranded, NULL, memory_order_acquire);
-    for (void *next; p; p = next) {
-        next = *(void **)p;
-        hk_remote_free_from(h, hk_slab_first(hk_unit_of(p)), p);
-    }
+    hk_park_list(h);
+    hk_heap_let_go(h);
 }
 
 bool hk_heap_attach(struct hk_thread *t)
@@ -158,14 +142,24 @@ bool hk_heap_attach(struct hk_thread *t)
     /* The last thread's habits are not this one's. */
     memset(h->short_refills, 0, sizeof h->short_refills);
     memset(h->streak, 0, sizeof h->streak);
-    take_kept(h, t);
-    h->thread = t;
+    struct hk_thread *bins = t;
+    if (hk_hardened()) {
+        t->hard = hk_hard_of(h);
+        if (!t->hard) {
+            unadopt(h);
+            return false;
+        }
+        bins = &t->hard->bins; /* t's own stay empty, and its ids nobody's */
+    } else {
+        t->id = hk_heap_id(h);
+        t->long_id = t->id | HK_OWNER_LONG;
+    }
+    take_kept(h, bins);
+    h->thread = bins;
     t->heap = h;
-    t->id = hk_heap_id(h);
-    t->long_id = t->id | HK_OWNER_LONG;
     h->warm = 1;
     h->settled = 0;
-    free_stranded(h);
+    hk_guest_take_stranded(h);
     if (!t->born) hk_thread_born(t);
     t->born = 1;
     hk_front_tick(); /* short lives have few slow paths: their births are what paces purges */
@@ -179,7 +173,7 @@ static void flush_bin(struct hk_heap *h, void **bin, unsigned c)
     uint32_t n = 1;
     if (!head) return;
     *bin = NULL;
-    for (void *next; (next = *(void **)tail) != NULL; tail = next) n++;
+    for (void *next; (next = hk_link_next(tail)) != NULL; tail = next) n++;
     h->handed[c] -= n;
     hk_remote_give(h, hk_slab_first(hk_unit_of(head)), head, tail, n);
 }
@@ -213,12 +207,22 @@ void hk_heap_settle(struct hk_heap *h)
     hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->thread = NULL; /* or empty slabs would go back into the bins */
+    hk_hard_flush(h);
     flush_bins(h, t->bin);
-    free_stranded(h);
+    hk_guest_take_stranded(h);
     hk_remote_drain(h, UINT32_MAX);
     hk_slab_release_empty(h);
     h->thread = t;
     atomic_store_explicit(&h->busy, 0, memory_order_release);
+}
+
+void hk_heap_flush_hard(struct hk_heap *h)
+{
+    uint8_t busy = atomic_load_explicit(&h->busy, memory_order_relaxed);
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    hk_hard_flush(h);
+    hk_remote_flush(h);
+    atomic_store_explicit(&h->busy, busy, memory_order_release);
 }
 
 /* What a thread's end leaves in its bins is what the next thread starts with. */
@@ -238,16 +242,18 @@ void hk_heap_park(struct hk_thread *t)
     hk_fork_courtesy();
     hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    struct hk_thread *bins = h->thread;
     h->thread = NULL;
     hk_remote_flush(h);
     hk_remote_drain(h, UINT32_MAX);
     hk_large_tell(&h->large);
-    keep_bins(h, t);
+    keep_bins(h, bins);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     size_t left = h->noted || h->awake < 0 ? 0 : (size_t)h->awake;
     h->noted = 1;
     t->id = t->long_id = HK_ID_NONE;
     t->heap = NULL;
+    t->hard = NULL; /* what waits there does so with the heap */
     hk_park_list(h);
     hk_heap_let_go(h);
     if (left) hk_policy_note_parked(left);
@@ -270,81 +276,10 @@ bool hk_heap_strayed(struct hk_thread *t)
 
 void hk_heap_give_up(struct hk_heap *from, unsigned c)
 {
-    if (!from->kept[c]) return;
+    if (!from->kept[c] && !from->hard) return;
     flush_bin(from, &from->kept[c], c);
+    if (c < HK_CLASSES) hk_hard_flush_class(from, c);
     hk_remote_flush(from);
-}
-
-static struct hk_heap *guest_heap(void)
-{
-    struct hk_heap *h = atomic_load_explicit(&guest, memory_order_acquire);
-    if (HK_LIKELY(h != NULL)) return h;
-    hk_lock_acquire(&heaps_lock);
-    h = atomic_load_explicit(&guest, memory_order_relaxed);
-    if (!h && hk_map_init()) {
-        if (!guest_thread) guest_thread = meta_or_unit(sizeof *guest_thread);
-        if (guest_thread) h = hk_heap_new(HK_HEAP_PARKED, 0);
-        atomic_store_explicit(&guest, h, memory_order_release);
-    }
-    hk_lock_release(&heaps_lock);
-    return h;
-}
-
-static bool is_guest(const struct hk_heap *h)
-{
-    return h == atomic_load_explicit(&guest, memory_order_relaxed);
-}
-
-static struct hk_heap *enter_guest(void)
-{
-    struct hk_heap *h;
-    for (;; hk_lock_release(&guest_lock)) {
-        h = guest_heap();
-        if (!h) return NULL;
-        hk_lock_acquire(&guest_lock);
-        /* A sender drains it for a moment, or it is purged. */
-        for (int i = 0; is_guest(h) && !hk_heap_seize(h); i++)
-            i < GUEST_YIELDS ? hk_sys_yield() : hk_sys_pause();
-        if (is_guest(h)) break; /* else a signal handler forked, and this child wrote it off */
-    }
-    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
-    h->settled = 0;
-    h->thread = guest_thread;
-    free_stranded(h);
-    return h;
-}
-
-static void leave_guest(struct hk_heap *h)
-{
-    h->thread = NULL;
-    atomic_store_explicit(&h->busy, 0, memory_order_release);
-    hk_heap_let_go(h);
-    hk_lock_release(&guest_lock);
-}
-
-void *hk_guest_alloc(unsigned c)
-{
-    hk_fork_courtesy();
-    struct hk_heap *h = enter_guest();
-    if (!h) return NULL;
-    void *p = hk_bin_pop(guest_thread, c);
-    if (!p && hk_slab_refill(h, c)) p = hk_bin_pop(guest_thread, c);
-    leave_guest(h);
-    return p;
-}
-
-void hk_guest_free(struct hk_unit *u, void *p)
-{
-    hk_fork_courtesy();
-    struct hk_heap *h = enter_guest();
-    if (!h) {
-        strand(u, p); /* not even memory for a heap */
-        return;
-    }
-    if (hk_owner_heap(atomic_load_explicit(&u->owner, memory_order_relaxed)) == h)
-        hk_slab_doubt(u, p, true, HK_CALL_FREE); /* all can be told now */
-    hk_remote_free_from(h, u, p);
-    leave_guest(h);
 }
 
 /*
@@ -357,9 +292,10 @@ void hk_heap_settle_parked(struct hk_heap *h)
     hk_runs_drop(h, false);
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     h->stale = 1;
+    hk_hard_flush(h);
     if (h->keeps) flush_bins(h, h->kept);
     h->keeps = 0;
-    if (h == atomic_load_explicit(&guest, memory_order_acquire)) flush_bins(h, guest_thread->bin);
+    if (hk_guest_is(h)) flush_bins(h, hk_guest_thread()->bin);
     hk_remote_drain(h, UINT32_MAX);
     hk_slab_release_empty(h);
     h->stale = 0;
@@ -394,8 +330,7 @@ void hk_front_fork_prepare(void)
     hk_fork_begin();
     /* Give those inside a slow path a moment to leave it: what is torn is lost to the child. */
     hk_park_fork_prepare();
-    hk_lock_settle(&heaps_lock, 5000000);
-    hk_lock_settle(&guest_lock, 5000000);
+    hk_guest_fork_prepare();
     hk_map_fork_prepare();
     hk_pool_fork_prepare();
     hk_learn_fork_prepare();
@@ -409,7 +344,7 @@ static bool ours(const struct hk_heap *h)
 {
     uintptr_t holder = atomic_load_explicit(&h->holder, memory_order_relaxed);
     bool attached = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_ATTACHED;
-    return holder == hk_lock_me() || (h == guest && hk_lock_mine(&guest_lock)) ||
+    return holder == hk_lock_me() || (hk_guest_is(h) && hk_guest_mine()) ||
            (holder == 0 && attached && hk_park_mine());
 }
 
@@ -427,6 +362,7 @@ static void orphan(struct hk_heap *h, bool torn)
      * outboxes. */
     memset(h->ring, 0, sizeof h->ring);
     memset(h->outbox, 0, sizeof h->outbox);
+    if (h->thread) hk_hard_forget(h);
     h->thread = NULL;
     atomic_store_explicit(&h->state, torn ? HK_HEAP_LOST : HK_HEAP_PARKED, memory_order_relaxed);
 }
@@ -436,8 +372,7 @@ void hk_front_fork_child(void)
     hk_fork_child();
     hk_map_fork_child();
     hk_pool_fork_child();
-    hk_lock_reset(&heaps_lock);
-    bool guest_torn = hk_lock_reset(&guest_lock);
+    bool guest_torn = hk_guest_fork_child();
     /*
      * Parked lists lack the heaps of threads that are gone: made anew, from the list of all, which
      * only grows. Unless this very thread was at one: that goes on being changed when the handler
@@ -447,14 +382,12 @@ void hk_front_fork_child(void)
     for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
         if (atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST) continue;
         bool mine = ours(h);
-        if (!mine) orphan(h, h == guest && guest_torn);
+        bool guest = hk_guest_is(h);
+        if (!mine) orphan(h, guest && guest_torn);
         bool lost = atomic_load_explicit(&h->state, memory_order_relaxed) == HK_HEAP_LOST;
         if (h->home && lost) hk_park_forget(h);
-        if (h == guest && lost) {
-            guest = NULL;
-            guest_thread = NULL;
-        }
-        if (keep || lost || h == guest || h->home || (mine && !h->listed)) continue;
+        if (guest && lost) hk_guest_forget();
+        if (keep || lost || guest || h->home || (mine && !h->listed)) continue;
         hk_park_relist(h);
     }
     hk_runs_fork_child();
@@ -462,6 +395,17 @@ void hk_front_fork_child(void)
     hk_learn_fork_child();
     hk_dense_fork_child();
     hk_guard_fork_child();
+}
+
+void hk_front_end(void)
+{
+    if (!hk_hardened()) return;
+    if (hk_thread.heap) hk_hard_look_at_free(hk_thread.heap);
+    for (struct hk_heap *h = hk_heap_first(); h; h = h->next_all) {
+        if (!hk_heap_seize(h)) continue;
+        hk_hard_look_at_free(h);
+        hk_heap_let_go(h);
+    }
 }
 
 void hk_front_check(void)
@@ -475,20 +419,3 @@ void hk_front_check(void)
     hk_pool_check();
     hk_guard_check();
 }
-
-#ifdef HK_DEBUG
-bool hk_heap_is_guest(const struct hk_heap *h)
-{
-    return is_guest(h);
-}
-
-void *hk_stranded(void)
-{
-    return atomic_load_explicit(&stranded, memory_order_acquire);
-}
-
-struct hk_thread *hk_guest_thread(void)
-{
-    return guest_thread;
-}
-#endif

@@ -9,6 +9,7 @@
 
 #include "core/pool.h"
 #include "front/fast.h"
+#include "front/harden.h"
 #include "front/learn.h"
 #include "front/site.h"
 #include "large/guard.h"
@@ -18,30 +19,29 @@
 #include "policy/policy.h"
 
 /* The heap has no slab of the class with room. */
-static HK_NOINLINE bool refill_from_others(struct hk_thread *t, unsigned c)
+static HK_NOINLINE bool refill_from_others(struct hk_heap *h, unsigned c)
 {
-    struct hk_heap *h = t->heap;
     hk_remote_flush(h); /* may fill the bin, or leave a slab in the queue */
-    return t->bin[c] || (hk_heap_steal(h, c) && hk_slab_refill_own(h, c)) || hk_slab_refill(h, c);
+    return h->thread->bin[c] || (hk_heap_steal(h, c) && hk_slab_refill_own(h, c)) ||
+           hk_slab_refill(h, c);
 }
 
-HK_INLINE bool refill(struct hk_thread *t, unsigned c)
+HK_INLINE bool refill(struct hk_heap *h, unsigned c)
 {
-    struct hk_heap *h = t->heap;
     hk_fork_courtesy();
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     bool got = false;
     if (HK_UNLIKELY(hk_remote_waiting(h))) {
         hk_remote_drain(h, HK_DRAIN_BLOCKS);
-        got = t->bin[c] != NULL; /* the mail may have filled it */
+        got = h->thread->bin[c] != NULL; /* the mail may have filled it */
     }
-    if (!got) got = hk_slab_refill_own(h, c) || refill_from_others(t, c);
+    if (!got) got = hk_slab_refill_own(h, c) || refill_from_others(h, c);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
     hk_front_pace(h);
     return got;
 }
 
-static HK_COLD void *guest_alloc(unsigned c)
+HK_COLD void *hk_front_guest_alloc(unsigned c)
 {
     void *p = hk_guest_alloc(c);
     hk_front_tick();
@@ -51,14 +51,19 @@ static HK_COLD void *guest_alloc(unsigned c)
 }
 
 /* The kernel gave nothing: what is cached may do. */
-static HK_COLD bool retry(struct hk_thread *t, unsigned c)
+static HK_COLD bool retry(struct hk_heap *h, unsigned c)
 {
     hk_front_trim(0);
-    if (refill(t, c)) return true;
-    atomic_store_explicit(&t->heap->busy, 1, memory_order_relaxed);
-    bool got = hk_heap_steal_far(t->heap, c) && hk_slab_refill_own(t->heap, c);
-    atomic_store_explicit(&t->heap->busy, 0, memory_order_release);
+    if (refill(h, c)) return true;
+    atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
+    bool got = hk_heap_steal_far(h, c) && hk_slab_refill_own(h, c);
+    atomic_store_explicit(&h->busy, 0, memory_order_release);
     return got;
+}
+
+bool hk_front_refill(unsigned c)
+{
+    return refill(hk_thread.heap, c) || retry(hk_thread.heap, c);
 }
 
 static HK_NOINLINE void *slab_alloc(unsigned c)
@@ -67,11 +72,11 @@ static HK_NOINLINE void *slab_alloc(unsigned c)
     void *p = hk_bin_pop(t, c);
     if (p) return p;
     if (HK_UNLIKELY(!t->heap) || (HK_UNLIKELY(hk_shards_apart()) && hk_heap_strayed(t))) {
-        if (!hk_heap_attach(t)) return guest_alloc(c);
+        if (!hk_heap_attach(t)) return hk_front_guest_alloc(c);
         p = hk_bin_pop(t, c); /* the C library may have allocated to note the thread's end */
         if (p) return p;
     }
-    if (HK_UNLIKELY(!refill(t, c)) && !retry(t, c)) return NULL;
+    if (HK_UNLIKELY(!refill(t->heap, c)) && !retry(t->heap, c)) return NULL;
     return hk_bin_pop(t, c);
 }
 
@@ -88,7 +93,7 @@ static void *dyn_pop(struct hk_heap *h, unsigned slot)
         h->dyn_asked[slot]++;
         return NULL;
     }
-    if (refill(h->thread, c)) return hk_bin_pop(h->thread, c);
+    if (refill(h, c)) return hk_bin_pop(h->thread, c);
     h->dyn_asked[slot] = 0; /* a run may do, and needs no such stretch of free units */
     return NULL;
 }
@@ -137,7 +142,7 @@ static HK_NOINLINE void *learned_alloc(struct hk_heap *h, size_t n, size_t align
     void *p = NULL;
     if (h) {
         if (HK_UNLIKELY(h->dyn_seen != hk_dyn_now())) hk_heap_drop_classes(h);
-        if (s.dyn && align == 1 && !rule) p = dyn_alloc(h, n, zero);
+        if (s.dyn && align == 1 && !rule && !hk_hardened()) p = dyn_alloc(h, n, zero);
         if (s.learn) hk_learn_request(h, n, align == 1, p != NULL);
         if (p) return p;
     }
@@ -146,9 +151,8 @@ static HK_NOINLINE void *learned_alloc(struct hk_heap *h, size_t n, size_t align
     return p;
 }
 
-static void *large_alloc(size_t n, size_t align, bool zero, const void *site)
+HK_INLINE void *any_run(size_t n, size_t align, bool zero, const void *site)
 {
-    if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
     hk_fork_courtesy();
     struct hk_heap *h = hk_thread.heap;
     if (HK_UNLIKELY(hk_shards_apart()) && h && hk_heap_strayed(&hk_thread)) h = NULL;
@@ -158,6 +162,16 @@ static void *large_alloc(size_t n, size_t align, bool zero, const void *site)
     return run_alloc(h, n, align, zero);
 }
 
+static HK_NOINLINE void *large_alloc(size_t n, size_t align, bool zero, const void *site)
+{
+    if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
+    if (!hk_hardened()) return any_run(n, align, zero, site);
+    size_t extra = hk_hard_run_extra(n);
+    void *p = extra < HK_MAX_REQUEST - n - align ? any_run(n + extra, align, zero, site) : NULL;
+    if (p) hk_hard_run_arm(hk_unit_of(p), p, n);
+    return p;
+}
+
 /* No slab is to be had: the thread's longer blocks, or at last a unit, are better than nothing. */
 static HK_COLD void *longer_alloc(size_t n, size_t align)
 {
@@ -165,7 +179,7 @@ static HK_COLD void *longer_alloc(size_t n, size_t align)
     for (unsigned c = hk_size_class(n < align ? align : n) + 1; c < HK_CLASSES; c++) {
         if (hk_class_bytes(c) & (align - 1)) continue;
         void *p = t->heap ? hk_bin_pop(t, c) : hk_guest_alloc(c);
-        if (!p && t->heap && t->heap->queue[c] && refill(t, c)) p = hk_bin_pop(t, c);
+        if (!p && t->heap && t->heap->queue[c] && refill(t->heap, c)) p = hk_bin_pop(t, c);
         if (p) return p;
     }
     return hk_large_alloc(hk_heap_counts(t->heap), n, align, false);
@@ -188,8 +202,17 @@ HK_INLINE void *small_alloc(unsigned c, size_t n, size_t align)
     return HK_LIKELY(p != NULL) ? p : longer_alloc(n, align);
 }
 
+/* All of them in hardened mode. */
+static HK_NOINLINE void *hard_alloc(size_t n, size_t align, bool zero, const void *site)
+{
+    void *p = n <= HK_MID_MAX && align <= HK_MID_MAX ? hk_hard_alloc(n, align) : NULL;
+    if (!p) return large_alloc(n, align, zero, site); /* better a unit than nothing */
+    return zero ? memset(p, 0, n) : p;
+}
+
 void *hk_front_alloc(size_t n, const void *site)
 {
+    if (hk_hardened()) return hard_alloc(n, 1, false, site);
     void *p = sampled(class_of(n), n, 1, false, site);
     if (HK_UNLIKELY(p != NULL)) return p;
     if (HK_UNLIKELY(n > HK_MID_MAX)) return large_alloc(n, 1, false, site);
@@ -199,12 +222,14 @@ void *hk_front_alloc(size_t n, const void *site)
 void *hk_front_alloc_growing(size_t n)
 {
     if (n <= HK_MID_MAX) return hk_front_alloc(n, NULL);
+    if (hk_hardened()) return large_alloc(n, HK_ALIGN_BYTES, false, NULL);
     void *p = sampled(0, n, 1, false, NULL);
     return HK_UNLIKELY(p != NULL) ? p : large_alloc(n, HK_ALIGN_BYTES, false, NULL);
 }
 
 void *hk_front_calloc(size_t n, const void *site)
 {
+    if (hk_hardened()) return hard_alloc(n, 1, true, site);
     void *p = sampled(class_of(n), n, 1, true, site);
     if (HK_UNLIKELY(p != NULL)) return p;
     if (n > HK_MID_MAX) return large_alloc(n, 1, true, site);
@@ -223,6 +248,7 @@ void *hk_front_calloc(size_t n, const void *site)
 void *hk_front_alloc_aligned(size_t n, size_t align)
 {
     if (align <= HK_ALIGN_BYTES) return hk_front_alloc(n, NULL);
+    if (hk_hardened()) return hard_alloc(n, align, false, NULL);
     bool large = n > HK_MID_MAX || align > HK_MID_MAX;
     /* Slabs start at unit boundaries: blocks of a size that align divides are aligned. */
     unsigned c = large ? 0 : hk_size_class(n < align ? align : n);

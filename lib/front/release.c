@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "front/fast.h"
+#include "front/harden.h"
 #include "large/guard.h"
 #include "large/large.h"
 #include "large/mapped.h"
@@ -24,7 +25,7 @@ HK_INLINE struct hk_unit *find(const void *p, uintptr_t *owner)
 }
 
 /* What is neither ours nor the C library's ends the program. */
-void hk_front_free_far(void *p)
+static void free_outside(void *p)
 {
     if (!p) return;
     if (hk_guard_free(p, __builtin_return_address(0)) || hk_mapped_free(p)) {
@@ -35,11 +36,48 @@ void hk_front_free_far(void *p)
     hk_sys_libc_free(p);
 }
 
+/* In hardened mode, neither a small block nor a pointer that is known to be wrong. */
+static HK_NOINLINE void free_rest(void *p)
+{
+    uintptr_t owner;
+    struct hk_unit *u = find(p, &owner);
+    if (owner == HK_OWNER_NONE)
+        free_outside(p);
+    else
+        hk_front_free_other(p, u, owner);
+}
+
+void hk_front_free_far_sized(void *p, size_t n)
+{
+    if (!hk_hardened())
+        free_outside(p);
+    else if (!hk_hard_free(p, n, true))
+        free_rest(p);
+}
+
+void hk_front_free_far(void *p)
+{
+    if (!hk_hardened())
+        free_outside(p);
+    else if (HK_UNLIKELY(!hk_hard_free(p, 0, false)))
+        free_rest(p);
+}
+
+/* Hardened mode's last look at a run; false: it cannot be used any more. */
+static HK_COLD bool harden_end(struct hk_unit *u, void *p)
+{
+    hk_hard_run_wipe(u, p);
+    if (hk_hard_run_disarm(u, p)) return true;
+    hk_large_retire(hk_heap_counts(hk_thread.heap), u);
+    return false;
+}
+
 static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
 {
     if (HK_UNLIKELY(p != hk_unit_addr(u))) hk_die("free of an invalid pointer", p);
     hk_fork_courtesy();
     struct hk_thread *t = &hk_thread;
+    if (hk_hardened() && !harden_end(u, p)) return;
     bool big = u->run_units >= HK_CHUNK_UNITS,
          heap = HK_LIKELY(t->heap != NULL) || hk_heap_attach(t);
     if (!heap || HK_UNLIKELY(hk_large_rule(u)) || !hk_runs_keep(t->heap, u))
@@ -94,7 +132,7 @@ void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner)
     if (owner == HK_OWNER_RUN)
         free_run(p, u);
     else if (HK_UNLIKELY(owner == HK_OWNER_NONE))
-        hk_front_free_far(p);
+        free_outside(p);
     else
         free_foreign(p, u);
 }
@@ -111,28 +149,42 @@ size_t hk_front_usable(const void *p)
     struct hk_unit *u = hk_unit_of(p);
     uintptr_t owner = u ? atomic_load_explicit(&u->owner, memory_order_relaxed) : HK_OWNER_NONE;
     if (owner == HK_OWNER_NONE) return p ? far_bytes(p) : 0;
+    size_t n;
+    if (hk_hardened() && owner == HK_OWNER_RUN) return hk_hard_run_bytes(u);
+    if (hk_hardened() && hk_hard_bytes(p, &n)) return n;
     if (owner == HK_OWNER_RUN) return hk_large_bytes(u);
     return hk_class_bytes(hk_slab_first(u)->cls);
 }
 
-/* Whether a block of `have` bytes is good for n: not over half of it may lie idle. */
-static bool fits(size_t have, size_t n)
+/* The same with n bytes, where it is or outside the heap, or NULL; `have` bytes are used of it. */
+static void *resize_in_place(struct hk_unit *u, void *p, size_t n, size_t extra, size_t have)
 {
-    return n <= have && (n >= have / 2 || have <= 4 * HK_ALIGN_BYTES);
+    struct hk_large_counts *by = hk_heap_counts(hk_thread.heap);
+    if (hk_large_resize(by, u, p, n + extra)) return p;
+    void *q = n > have ? hk_mapped_copy(p, have, n) : NULL;
+    if (q) hk_large_free(by, u, p);
+    return q;
+}
+
+static HK_COLD void *resize_hard_run(struct hk_unit *u, void *p, size_t n, size_t *have)
+{
+    size_t extra = hk_hard_run_extra(n);
+    *have = hk_hard_run_bytes(u);
+    if (n <= HK_MID_MAX || n > HK_MAX_REQUEST - extra || !hk_hard_run_disarm(u, p)) return NULL;
+    void *q = resize_in_place(u, p, n, extra, *have);
+    if (!q || q == p) hk_hard_run_arm(u, p, q ? n : *have);
+    return q;
 }
 
 /* p with n bytes without a copy of all of it, or NULL; *have: the bytes it has. */
 static void *resize_run(struct hk_unit *u, void *p, size_t n, size_t *have)
 {
-    *have = hk_large_bytes(u);
     hk_fork_courtesy();
     hk_front_tick();
+    if (hk_hardened()) return resize_hard_run(u, p, n, have);
+    *have = hk_large_bytes(u);
     if (n <= HK_MID_MAX || n > HK_MAX_REQUEST) return NULL;
-    struct hk_large_counts *by = hk_heap_counts(hk_thread.heap);
-    if (hk_large_resize(by, u, p, n)) return p;
-    void *q = n > *have ? hk_mapped_copy(p, *have, n) : NULL;
-    if (q) hk_large_free(by, u, p);
-    return q;
+    return resize_in_place(u, p, n, 0, *have);
 }
 
 /* A guarded block always moves; NULL without memory. */
@@ -188,11 +240,11 @@ HK_INLINE void *realloc_own(struct hk_heap *h, struct hk_unit *u, void *p, size_
 {
     if (HK_UNLIKELY(!sure)) hk_slab_doubt(u, p, true, HK_CALL_REALLOC);
     size_t have = hk_class_bytes(u->cls);
-    if (fits(have, n)) return p;
+    if (hk_front_fits(have, n)) return p;
     void *q = hk_fast_alloc(n);
     if (HK_UNLIKELY(!q)) return move_slow(p, n, have);
     copy_block(q, p, n, have);
-    hk_slab_free(h, u, p);
+    hk_slab_free_plain(h, u, p);
     return q;
 }
 
@@ -200,8 +252,10 @@ static HK_NOINLINE void *realloc_other(void *p, size_t n)
 {
     uintptr_t owner;
     if (!p) return hk_front_alloc_growing(n);
-    struct hk_unit *u = find(p, &owner);
     size_t have;
+    if (hk_hardened() && hk_hard_look(p, &have))
+        return hk_hard_stays(p, n) ? p : move_slow(p, n, have);
+    struct hk_unit *u = find(p, &owner);
     void *q = NULL;
     if (HK_UNLIKELY(owner == HK_OWNER_NONE)) {
         q = resize_far(p, n, &have);
@@ -211,7 +265,7 @@ static HK_NOINLINE void *realloc_other(void *p, size_t n)
         struct hk_unit *first = hk_slab_first(u);
         check_foreign(first, u, p, HK_CALL_REALLOC);
         have = hk_class_bytes(first->cls);
-        if (fits(have, n)) return p;
+        if (hk_front_fits(have, n)) return p;
     }
     return q ? q : move_slow(p, n, have);
 }
@@ -219,7 +273,8 @@ static HK_NOINLINE void *realloc_other(void *p, size_t n)
 void *hk_front_realloc(void *p, size_t n)
 {
     struct hk_thread *t = &hk_thread;
-    struct hk_unit *u = hk_unit_of(p);
+    uintptr_t off = (uintptr_t)p - hk_window_base;
+    struct hk_unit *u = HK_LIKELY(hk_window_holds(off, &hk_window_limit)) ? hk_unit_at(off) : NULL;
     uintptr_t owner = HK_LIKELY(u != NULL) ? atomic_load_explicit(&u->owner, memory_order_relaxed)
                                            : HK_OWNER_NONE;
     if (HK_LIKELY(owner == t->id)) return realloc_own(t->heap, u, p, n, hk_is_own_short(u, p));

@@ -23,7 +23,7 @@ static void push(struct hk_heap *to, void *chain, void *last)
 {
     void *seen = NULL; /* most likely, and a look would move the line once more */
     do {
-        *(void **)last = seen;
+        hk_link_set(last, seen);
     } while (!atomic_compare_exchange_weak_explicit(&to->inbox, &seen, chain, memory_order_seq_cst,
                                                     memory_order_relaxed));
     if (HK_LIKELY(atomic_load_explicit(&to->state, memory_order_seq_cst) != HK_HEAP_PARKED)) return;
@@ -70,7 +70,7 @@ void hk_remote_give(struct hk_heap *h, struct hk_unit *u, void *head, void *tail
         o->last = tail;
     }
     hk_segment_seal(u, (struct hk_segment){head, tail, count});
-    *(void **)tail = o->chain;
+    hk_link_set(tail, o->chain);
     o->chain = head;
     o->bytes += count * (uint32_t)hk_class_bytes(u->cls);
     if (HK_UNLIKELY(o->bytes >= HK_REMOTE_BATCH_BYTES)) send(h, o);
@@ -100,7 +100,7 @@ void hk_remote_free(struct hk_heap *h, struct hk_unit *u, void *p)
         return;
     }
     hk_mark(u, p);
-    *(void **)p = r->head;
+    hk_link_set(p, r->head);
     r->head = p;
     if (HK_UNLIKELY(++r->count >= r->room)) evict(h, r);
 }
@@ -134,7 +134,7 @@ void hk_remote_drain(struct hk_heap *h, uint32_t blocks)
         }
         struct hk_unit *u = hk_slab_first(hk_unit_of(head));
         struct hk_segment s = hk_segment_unseal(u, head);
-        head = *(void **)s.tail;
+        head = hk_link_next(s.tail);
         if (head) __builtin_prefetch(head);
         n += s.count;
         h->drained += s.count;

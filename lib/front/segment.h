@@ -41,7 +41,7 @@ HK_INLINE void hk_segment_seal(const struct hk_unit *u, struct hk_segment s)
     if (s.count == 1) return;
     *first = (uintptr_t)s.count << HK_SEGMENT_COUNT_SHIFT |
              hk_segment_place(u, s.tail) << HK_SEGMENT_TAIL_SHIFT |
-             hk_segment_place(u, (void *)*first);
+             hk_segment_place(u, hk_link_next(s.head));
 }
 
 HK_INLINE struct hk_segment hk_segment_unseal(const struct hk_unit *u, void *head)
@@ -53,7 +53,7 @@ HK_INLINE struct hk_segment hk_segment_unseal(const struct hk_unit *u, void *hea
         return s;
     }
     s.tail = hk_segment_block(u, seal >> HK_SEGMENT_TAIL_SHIFT);
-    *first = (uintptr_t)hk_segment_block(u, seal);
+    hk_link_set(head, hk_segment_block(u, seal));
     return s;
 }
 

@@ -38,6 +38,7 @@ static void look_at_own(struct hk_heap *h, uint64_t now)
         if (h->awake < h->awake_seen) h->awake_seen = h->awake;
         hk_slab_fade(h);
         hk_runs_drop(h, true);
+        if (h->hard) hk_heap_flush_hard(h); /* a block that waits keeps its slab */
     }
     size_t got = hk_slab_purge(h, false, &blocks);
     if (h->moving) hk_policy_note_moving(h->moving);

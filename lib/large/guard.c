@@ -165,7 +165,7 @@ void *hk_guard_alloc(size_t n, size_t align, bool zero, const void *site)
         return NULL;
     }
     char *page = page_of(g, s);
-    if (!hk_sys_protect(page, g->page, true)) {
+    if (!hk_sys_protect(page, g->page, HK_ACCESS_ALL)) {
         put(s, FREE); /* as it was: it is the oldest still */
         return NULL;
     }
@@ -311,7 +311,7 @@ bool hk_guard_free(void *p, const void *site)
     s->freed = site;
     s->freer = me();
     check_fill(g, s);
-    hk_sys_protect(page_of(g, s), g->page, false); /* refused: it rests accessible */
+    hk_sys_protect(page_of(g, s), g->page, HK_ACCESS_NONE); /* refused: it rests accessible */
     rest(g, s);
     return true;
 }

@@ -24,10 +24,13 @@ void hk_large_free(struct hk_large_counts *by, struct hk_unit *u, void *p);
  * it when it is freed. For every run, once there are rules.
  */
 void hk_large_set_rule(void *p, unsigned rule);
-#define HK_RULED 0x8000u /* above all that a slab leaves in the field, which is no rule */
+#define HK_RULED     0x8000u /* above all that a slab leaves in the field, which is no rule */
+#define HK_RUN_BARE  0x4000u /* likewise, in hardened mode: it has no canary */
+#define HK_RUN_ARMED 0x2000u /* it was handed out in hardened mode */
 HK_INLINE unsigned hk_large_rule(const struct hk_unit *u)
 {
-    return HK_UNLIKELY(hk_policy_now().sites) && u->rule & HK_RULED ? u->rule & ~HK_RULED : 0;
+    if (HK_LIKELY(!hk_policy_now().sites) || !(u->rule & HK_RULED)) return 0;
+    return u->rule & ~(HK_RULED | HK_RUN_BARE | HK_RUN_ARMED);
 }
 /* Units that large or big blocks leave go to the pool, or to the kernel, as is decided. */
 void hk_large_give(void *p, size_t units);

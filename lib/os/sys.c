@@ -117,15 +117,6 @@ void *hk_sys_map_closed(size_t bytes)
     return map(NULL, bytes, PROT_NONE, MAP_NORESERVE);
 }
 
-bool hk_sys_protect(void *p, size_t bytes, bool open)
-{
-    int saved = errno;
-    count(HK_SYS_MPROTECT);
-    bool done = mprotect(p, bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
-    errno = saved;
-    return done;
-}
-
 bool hk_sys_unmap(void *p, size_t bytes)
 {
     int saved = errno;
@@ -149,6 +140,16 @@ static char kernel;
 #define KERNEL_TAKES() ((void)0)
 #define KERNEL_GIVES() ((void)0)
 #endif
+
+bool hk_sys_protect(void *p, size_t bytes, enum hk_sys_access access)
+{
+    static const int of[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE};
+    int saved = errno;
+    count(HK_SYS_MPROTECT);
+    bool done = mprotect(p, bytes, of[access]) == 0;
+    errno = saved;
+    return done;
+}
 
 void *hk_sys_remap(void *p, size_t from, size_t to)
 {

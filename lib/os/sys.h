@@ -50,10 +50,8 @@ HK_INLINE size_t hk_sys_page_bytes(void)
  */
 void *hk_sys_map(void *at, size_t bytes);
 void *hk_sys_map_sparse(void *at, size_t bytes);
-/* The same anywhere, but that nobody may read or write it · whether pages of it may be, from now
- * on; false if the kernel refused: it is as it was. */
+/* The same anywhere, but that nobody may read or write it. */
 void *hk_sys_map_closed(size_t bytes);
-bool hk_sys_protect(void *p, size_t bytes, bool open);
 /* False if the kernel refused: the range is still mapped and still ours. */
 bool hk_sys_unmap(void *p, size_t bytes);
 /*
@@ -68,6 +66,9 @@ size_t hk_sys_left_bytes(void);
 #endif
 /* A mapping of `from` bytes made `to` bytes long, here or elsewhere; NULL if refused: as it was. */
 void *hk_sys_remap(void *p, size_t from, size_t to);
+/* Whole pages, for nobody, to be read, or to be used again; false if refused: as they were. */
+enum hk_sys_access { HK_ACCESS_NONE, HK_ACCESS_READ, HK_ACCESS_ALL };
+bool hk_sys_protect(void *p, size_t bytes, enum hk_sys_access access);
 /* Give the pages back, keep the addresses; they read as zero after. False if refused. */
 bool hk_sys_purge(void *p, size_t bytes);
 /* Whether purges are timed; what the timed ones took, ns, how many, and what they gave back. */

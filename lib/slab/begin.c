@@ -40,9 +40,9 @@ void hk_begin_tell(struct hk_unit *first, uint32_t from, uint32_t to)
         tell_unit(first, i);
 }
 
-static const char *const invalid[] = {"free of an invalid pointer",
-                                      "realloc of an invalid pointer"};
-static const char *const freed[] = {"double free", "realloc of a freed block"};
+const char *const hk_says_invalid[] = {"free of an invalid pointer",
+                                       "realloc of an invalid pointer"};
+const char *const hk_says_freed[] = {"double free", "realloc of a freed block"};
 
 void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk_call call)
 {
@@ -50,18 +50,18 @@ void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk
     size_t off = (size_t)((const char *)p - hk_unit_addr(first));
     uint32_t block = (uint32_t)(off / size);
     if (off % size || block >= (own ? first->fresh : first->blocks))
-        hk_die_block(invalid[call], p, off % size, size);
+        hk_die_block(hk_says_invalid[call], p, off % size, size);
     if (hk_is_marked(first, p) || (own && hk_slab_in_hole(first, block)))
-        hk_die_block(freed[call], p, 0, size);
+        hk_die_block(hk_says_freed[call], p, 0, size);
 }
 
 void hk_slab_doubt_list(const struct hk_unit *first, const void *head, const void *tail)
 {
     size_t size = hk_class_bytes(first->cls);
-    for (const void *p = head;; p = *(void *const *)p) {
+    for (const void *p = head;; p = hk_link_next(p)) {
         size_t off = (size_t)((const char *)p - hk_unit_addr(first));
         if (hk_slab_in_hole(first, (uint32_t)(off / size)))
-            hk_die_block(freed[HK_CALL_FREE], p, 0, size);
+            hk_die_block(hk_says_freed[HK_CALL_FREE], p, 0, size);
         if (p == tail) return;
     }
 }

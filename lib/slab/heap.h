@@ -19,9 +19,10 @@ struct hk_thread {
     void *bin[HK_ALL_CLASSES]; /* blocks of the last refill, linked; bin[0] stays empty */
     uintptr_t id, long_id;     /* owner words of the heap's slabs; HK_ID_NONE without one */
     struct hk_heap *heap;
-    uint64_t zero[2]; /* a bit a class: the bin's blocks are zero but for their link */
-    uint8_t ended;    /* the thread's end has run: no heap for it any more */
-    uint8_t born;     /* its end is arranged for */
+    struct hk_hard *hard; /* the heap's, in hardened mode */
+    uint64_t zero[2];     /* a bit a class: the bin's blocks are zero but for their link */
+    uint8_t ended;        /* the thread's end has run: no heap for it any more */
+    uint8_t born;         /* its end is arranged for */
 };
 /* Equals no owner word: local tests fail for a thread without a heap. */
 #define HK_ID_NONE ((uintptr_t)4)
@@ -46,8 +47,12 @@ struct hk_outbox {
     uint32_t bytes;
 };
 
+struct hk_hard;
+
 struct hk_heap {
-    struct hk_thread *thread; /* whose bins hold its cached blocks; NULL: nobody's */
+    /* Whose bins hold its cached blocks; NULL: nobody's. In hardened mode bins of `hard`. */
+    struct hk_thread *thread;
+    struct hk_hard *hard; /* see front/harden.h; NULL: none yet */
     struct hk_unit
         *queue[HK_ALL_CLASSES];       /* slabs awake: with free blocks or with room to link more */
     uint64_t handed[HK_ALL_CLASSES];  /* blocks ever put into bins */

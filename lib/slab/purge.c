@@ -64,7 +64,7 @@ static void look_at(struct look *l, struct hk_unit *u)
     l->pages_a_unit = (unsigned)(HK_UNIT_BYTES / l->page);
     memset(l->is_free, 0, sizeof l->is_free);
     memset(l->go, 0, sizeof l->go);
-    for (char *p = u->free; p; p = *(char **)p) {
+    for (char *p = u->free; p; p = hk_link_next(p)) {
         uint32_t i = (uint32_t)((size_t)(p - l->slab) / (uint32_t)l->size);
         mark_free(l, i, i + 1);
     }
@@ -98,20 +98,26 @@ static bool choose_pages(struct look *l)
 static void unlink_blocks(struct look *l)
 {
     struct hk_unit *u = l->u;
-    void **link = &u->free;
+    char *last = NULL;
     for (char *p = u->free, *next; p; p = next) {
         size_t off = (size_t)(p - l->slab);
         unsigned page = (unsigned)(off % HK_UNIT_BYTES / l->page);
-        next = *(char **)p;
+        next = hk_link_next(p);
         if (l->go[off / HK_UNIT_BYTES] >> page & 1) {
             u->linked--;
             u[off / HK_UNIT_BYTES].holes |= (uint16_t)(1u << page);
-        } else {
-            *link = p;
-            link = (void **)p;
+            continue;
         }
+        if (last)
+            hk_link_set(last, p);
+        else
+            u->free = p;
+        last = p;
     }
-    *link = NULL;
+    if (last)
+        hk_link_set(last, NULL);
+    else
+        u->free = NULL;
     hk_begin_tell(u, 0, u->fresh);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "slab/slab.h"
 
+#include "core/harden.h"
 #include "core/pool.h"
 #include "os/report.h"
 #include "policy/policy.h"
@@ -102,18 +103,26 @@ static void slab_release(struct hk_heap *h, struct hk_unit *u)
     hk_policy_note_dirty(hk_pool_dirty_units(), hk_pool_used_units());
 }
 
+/* Whatever began there before the slab was this one's. */
+static HK_COLD void forget(const struct hk_unit *u, uint32_t first, uint32_t end)
+{
+    size_t size = hk_class_bytes(u->cls);
+    for (uint32_t i = first; i < end; i++) hk_shadow_set(hk_unit_addr(u) + size * i, 0);
+}
+
 /* Link blocks [first, end) in the order of their addresses before the list `rest`; the whole. */
 static void *link_blocks(struct hk_unit *u, uint32_t first, uint32_t end, void *rest)
 {
     size_t size = hk_class_bytes(u->cls);
     char *p = hk_unit_addr(u) + size * first, *list = p;
     for (uint32_t i = first; i + 1 < end; i++, p += size) {
-        *(void **)p = p + size;
+        hk_link_set(p, p + size);
         hk_mark(u, p);
     }
-    *(void **)p = rest;
+    hk_link_set(p, rest);
     hk_mark(u, p);
     u->linked = (uint16_t)(u->linked + (end - first));
+    if (hk_hardened()) forget(u, first, end);
     return list;
 }
 
@@ -190,12 +199,12 @@ static HK_NOINLINE bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned
     char *list = u->free, *last = list;
     uint32_t give = h->lull ? HK_LULL_BLOCKS : HK_RESTLESS_BLOCKS >> hk_policy_eager();
     if (have <= give) return false;
-    for (uint32_t n = 1; last && n < give; n++) last = *(void **)last;
-    if (!last || !*(void **)last) return false;
+    for (uint32_t n = 1; last && n < give; n++) last = hk_link_next(last);
+    if (!last || !hk_link_next(last)) return false;
     h->handed[c] += give;
     h->thread->bin[c] = list;
-    u->free = *(void **)last;
-    *(void **)last = NULL;
+    u->free = hk_link_next(last);
+    hk_link_set(last, NULL);
     u->needed += give;
     return true;
 }
@@ -313,7 +322,7 @@ void hk_slab_splice(struct hk_heap *h, struct hk_unit *u, void *head, void *tail
 {
     uint8_t busy = set_busy(h);
     if (HK_UNLIKELY(u->linked < u->fresh)) hk_slab_doubt_list(u, head, tail);
-    *(void **)tail = u->free;
+    hk_link_set(tail, u->free);
     u->free = head;
     if (count < u->needed) {
         u->needed -= count;
@@ -357,7 +366,7 @@ size_t hk_slab_check(const struct hk_heap *h)
     for (unsigned c = 1; c < HK_ALL_CLASSES; c++) {
         for (struct hk_unit *u = h->queue[c]; u; u = u->next) {
             uint32_t n = 0;
-            for (void *p = u->free; p; p = *(void **)p) {
+            for (void *p = u->free; p; p = hk_link_next(p)) {
                 size_t off = (size_t)((char *)p - hk_unit_addr(u));
                 HK_CHECK(off % hk_class_bytes(c) == 0 && off / hk_class_bytes(c) < u->fresh, p);
                 HK_CHECK(hk_is_marked(u, p), p);

@@ -63,6 +63,8 @@ HK_INLINE struct hk_unit *hk_slab_first(struct hk_unit *u)
 }
 
 enum hk_call { HK_CALL_FREE, HK_CALL_REALLOC };
+/* What is said of them by each call, when no block begins at the pointer, or a freed one does. */
+extern const char *const hk_says_invalid[], *const hk_says_freed[];
 /*
  * p, in a slab, looked wrong to a quick test; own: the caller holds the slab's heap. Returns if it
  * is a block in use all the same; else the program ends, and is told why.
@@ -76,14 +78,25 @@ void hk_slab_doubt_list(const struct hk_unit *first, const void *head, const voi
  * block is lost (the slab, if it was the one to wake it). The other way round a list that has
  * blocks would be taken for empty, and they for untouched.
  */
-HK_INLINE void hk_slab_free(struct hk_heap *h, struct hk_unit *u, void *p)
+HK_INLINE void hk_slab_put(struct hk_heap *h, struct hk_unit *u, void *p, uintptr_t key)
 {
     hk_mark(u, p);
     uint32_t needed = --u->needed;
     atomic_signal_fence(memory_order_seq_cst);
-    *(void **)p = u->free;
+    *(uintptr_t *)p = (uintptr_t)u->free ^ key;
     u->free = p;
     if (HK_UNLIKELY(needed == 0)) hk_slab_event(h, u);
+}
+
+HK_INLINE void hk_slab_free(struct hk_heap *h, struct hk_unit *u, void *p)
+{
+    hk_slab_put(h, u, p, hk_link_key);
+}
+
+/* Where hk_window_limit has told that links have no key. */
+HK_INLINE void hk_slab_free_plain(struct hk_heap *h, struct hk_unit *u, void *p)
+{
+    hk_slab_put(h, u, p, 0);
 }
 
 #endif

@@ -112,10 +112,19 @@ static void clear(struct hk_heap *h)
     h->streak[0] = HK_LOOSE_UNITS;
     h->queue[0] = NULL;
 }
-static void *meta_or_unit(size_t)
+static void *hk_front_meta(size_t)
 {
     clear(&now.heap[now.made]);
     return &now.heap[now.made++];
+}
+
+static void *hk_link_next(const void *p)
+{
+    return *(cell_of_pointer *)p;
+}
+static void hk_link_set(void *p, void *next)
+{
+    *(cell_of_pointer *)p = next;
 }
 
 static void enqueue(struct hk_heap *h, struct hk_unit *u)
@@ -161,7 +170,7 @@ static void begin(unsigned heaps)
     struct world *w = &now;
     make_anew(now);
     while (w->made < heaps) {
-        struct hk_heap *h = (struct hk_heap *)meta_or_unit(0);
+        struct hk_heap *h = (struct hk_heap *)hk_front_meta(0);
         h->node = 0;
         store(&h->state, HK_HEAP_ATTACHED, rl::mo_relaxed);
     }

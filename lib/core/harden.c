@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the decision for hardened mode, sealed.
+ * Why: see harden.h. What an attacker would switch off first must not be writable.
+ */
+#include "core/harden.h"
+
+#include "os/sys.h"
+
+#define WIPE_LEVEL_1   64u
+#define GUARDS_LEVEL_1 1024u /* each cuts a mapping in two; the kernel allows 65530 of them */
+#define GUARDS_LEVEL_2 16384u
+
+/* Among what the dynamic linker sealed: no page more for those who are not hardened. */
+__attribute__((section(".data.rel.ro"))) struct hk_harden hk_harden = {0};
+
+/* The pages of it; false if refused. */
+static bool seal(enum hk_sys_access access)
+{
+    uintptr_t page = hk_sys_page_bytes(), from = (uintptr_t)&hk_harden & ~(page - 1);
+    size_t end = hk_align_up((uintptr_t)(&hk_harden + 1), page);
+    return hk_sys_protect((void *)from, end - from, access);
+}
+
+bool hk_harden_start(unsigned level)
+{
+    uint64_t secret = hk_sys_random();
+    if (!seal(HK_ACCESS_ALL)) return false;
+    uintptr_t shadow = hk_map_harden((uintptr_t)secret & HK_LINK_KEY_MASK);
+    if (shadow) {
+        uint64_t canary = secret * 0x9e3779b97f4a7c15u << HK_SLACK_BITS;
+        hk_harden = (struct hk_harden){
+            .expected = level > 1 ? HK_SHADOW_NOTHING_SAYS : HK_SHADOW_FREED,
+            .wipe = level > 1 ? SIZE_MAX : WIPE_LEVEL_1,
+            .guards = level > 1 ? GUARDS_LEVEL_2 : GUARDS_LEVEL_1,
+            .shadow = shadow,
+            .canary = canary,
+        };
+        atomic_thread_fence(memory_order_release); /* a thread that sees it on sees the rest */
+        hk_harden.on = true;
+    }
+    seal(HK_ACCESS_READ);
+    return shadow != 0;
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: hardened mode's blocks of slabs: checked, kept from use for a while, handed out at random.
+ * Why: see harden.h. Order of checks in free: one byte of shadow tells what begins at p; the canary
+ *   tells whether p was written beyond. In malloc: a freed block must be as free left it.
+ * Threads: the calling thread's own; shadow bytes of blocks that nobody else has.
+ */
+#include "front/harden.h"
+
+#include <string.h>
+
+#include "front/fast.h"
+#include "front/seal.h"
+#include "large/guard.h"
+#include "os/report.h"
+#include "os/sys.h"
+
+#define WIPE_SHORT 64u /* as WIPE_LEVEL_1 in core/harden.c */
+#define LOOK_MASK  63u /* one free in 64 on average */
+
+const char hk_says_beyond[] = "write beyond the end of a block";
+static const char after[] = "write after free";
+
+static _Noreturn void die(const char *what, const void *p, unsigned c)
+{
+    hk_die_block(what, p, 0, hk_class_bytes(c));
+}
+
+/*
+ * A block's kind is its class, or for one above 1 KiB that has no room for a canary so much more:
+ * another class for the canary alone would cost a quarter of its memory.
+ */
+#define BARE (HK_CLASSES - HK_MID_FIRST)
+_Static_assert(HK_CLASSES + BARE <= HK_SHADOW_LIVE, "all kinds fit beside the bit");
+
+HK_INLINE bool is_bare(unsigned kind)
+{
+    return kind >= HK_CLASSES;
+}
+
+HK_INLINE unsigned class_of(unsigned kind)
+{
+    return is_bare(kind) ? kind - BARE : kind;
+}
+
+HK_INLINE size_t room_of(unsigned kind)
+{
+    return hk_class_bytes(class_of(kind)) - (is_bare(kind) ? 0 : HK_CANARY_BYTES);
+}
+
+/* Of class c, for n bytes. */
+HK_INLINE unsigned kind_in(unsigned c, size_t n)
+{
+    return c + (c >= HK_MID_FIRST && hk_class_bytes(c) - n < HK_CANARY_BYTES ? BARE : 0);
+}
+
+HK_INLINE unsigned kind_for(size_t n)
+{
+    if (HK_LIKELY(n <= HK_TINY_MAX - HK_CANARY_BYTES)) return hk_tiny_class(n + HK_CANARY_BYTES);
+    return kind_in(hk_mid_class(n > HK_TINY_MAX ? n : HK_TINY_MAX + 1), n);
+}
+
+/* The bytes that p, live, was asked for, as far as is known; SIZE_MAX if it was overrun. */
+HK_INLINE size_t asked_for(const void *p, unsigned kind)
+{
+    size_t size = hk_class_bytes(class_of(kind)), n = hk_sealed(p, size);
+    if (HK_UNLIKELY(is_bare(kind))) return size;
+    return HK_UNLIKELY(hk_overrun(p, size, n)) ? SIZE_MAX : n;
+}
+
+/* ---- the first bytes of a free block, and the last ---- */
+
+/* Sixteen at a time, some more than once if there are fewer than 64: no branch to guess wrong. */
+HK_INLINE char *piece(const char *p, size_t size, size_t off)
+{
+    return (char *)p + (off < size - 16 ? off : size - 16);
+}
+
+HK_INLINE void clear(char *p, size_t size)
+{
+    if (HK_UNLIKELY(hk_harden.wipe != WIPE_SHORT)) {
+        memset(p, 0, size);
+        return;
+    }
+    memset(p, 0, 16);
+    memset(piece(p, size, 16), 0, 16);
+    memset(piece(p, size, 32), 0, 16);
+    memset(p + size - 16, 0, 16);
+}
+
+HK_INLINE uint64_t any_of(const char *p, size_t size)
+{
+    typedef uint64_t pair __attribute__((vector_size(16), aligned(1), may_alias));
+    pair any = *(const pair *)p | *(const pair *)piece(p, size, 16) |
+               *(const pair *)piece(p, size, 32) | *(const pair *)(p + size - 16);
+    return any[0] | any[1];
+}
+
+static bool is_clear(const char *p, size_t size)
+{
+    if (any_of(p, size)) return false;
+    /* All alike, and the first is 0. */
+    return hk_harden.wipe == WIPE_SHORT || size <= 16 || !memcmp(p, p + 16, size - 16);
+}
+
+/* p, which waited, becomes a block: it never was one, or all of it is looked at, or it is wrong. */
+static HK_NOINLINE void *arm_other(void *p, unsigned kind, size_t n, unsigned state)
+{
+    unsigned c = class_of(kind);
+    size_t size = hk_class_bytes(c), most = size - HK_CANARY_BYTES;
+    if (state & HK_SHADOW_LIVE)
+        die("double free", p, c); /* by two threads at once, or its record was overwritten */
+    if (state == HK_SHADOW_FREED && !is_clear(p, size)) die(after, p, c);
+    hk_shadow_set(p, HK_SHADOW_LIVE | kind);
+    hk_seal(p, size, n < most ? n : most);
+    return p;
+}
+
+/* The same at once, if nothing is odd about it. A bare one's seal is overwritten by who has it. */
+HK_INLINE void *arm(void *p, unsigned kind, size_t n)
+{
+    unsigned c = class_of(kind), state = hk_shadow_get(p);
+    size_t size = hk_class_bytes(c), most = size - HK_CANARY_BYTES;
+    if (HK_UNLIKELY(state != hk_harden.expected)) return arm_other(p, kind, n, state);
+    if (HK_UNLIKELY(any_of(p, size))) die(after, p, c);
+    hk_shadow_set(p, HK_SHADOW_LIVE | kind);
+    hk_seal(p, size, n < most ? n : most);
+    return p;
+}
+
+/* ---- magazines ---- */
+
+/* Of small blocks many wait, of big ones few bytes. */
+static uint8_t mask_of(unsigned c)
+{
+    size_t size = hk_class_bytes(c);
+    return size <= 256 ? HK_HELD_MOST - 1 : size <= HK_TINY_MAX ? 7 : size <= 4 * HK_KIB ? 3 : 1;
+}
+
+struct hk_hard *hk_hard_of(struct hk_heap *h)
+{
+    if (h->hard) return h->hard;
+    struct hk_hard *hd = hk_front_meta(sizeof *hd);
+    if (!hd) return NULL;
+    hd->dice = hk_sys_random() * 2 + (uintptr_t)h;
+    hd->bins.id = hd->bins.long_id = HK_ID_NONE;
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        hd->magazine[c].mask = mask_of(c);
+        hd->magazine[c].room = (uint8_t)(2 * (mask_of(c) + 1));
+    }
+    h->hard = hd;
+    return hd;
+}
+
+/* Numbers below 1 << bits, the generator's high ones. */
+HK_INLINE unsigned dice(struct hk_hard *hd, unsigned bits)
+{
+    hd->dice = hd->dice * 6364136223846793005u + 1442695040888963407u; /* Knuth, MMIX */
+    return (unsigned)(hd->dice >> (64 - bits));
+}
+
+/* Whether p, linked in slab u, is a free block of it, as its neighbour in the list says. */
+static bool may_link(const struct hk_unit *u, const void *p)
+{
+    size_t off = (size_t)((const char *)p - hk_unit_addr(u)), size = hk_class_bytes(u->cls);
+    return off < u->fresh * size && off % size == 0 && hk_is_marked(u, p) &&
+           !(hk_shadow_get(p) & HK_SHADOW_LIVE);
+}
+
+/* Some of bin c's list, whose every link is looked at before it is followed, in random order. */
+static bool fill_from(struct hk_hard *hd, unsigned c)
+{
+    struct hk_magazine *m = &hd->magazine[c];
+    void *p = hd->bins.bin[c];
+    if (!p) return false;
+    const struct hk_unit *u = hk_slab_first(hk_unit_of(p));
+    if (!may_link(u, p)) die(after, p, c);
+    unsigned n = 0;
+    for (void *next; p && n < m->room / 2; p = next) {
+        next = hk_link_next(p);
+        if (next && HK_UNLIKELY(!may_link(u, next))) die(after, p, c);
+        hd->bins.bin[c] = next;
+        memset(p, 0, 16); /* link and mark */
+        unsigned at = dice(hd, 32) % (n + 1);
+        m->ready[n++] = m->ready[at];
+        m->ready[at] = p;
+    }
+    m->count = (uint8_t)n;
+    return true;
+}
+
+HK_INLINE void *take(struct hk_magazine *m, unsigned kind, size_t n)
+{
+    m->served++;
+    return arm(m->ready[--m->count], kind, n);
+}
+
+static HK_COLD void *guest(unsigned kind, size_t n)
+{
+    void *p = hk_front_guest_alloc(class_of(kind));
+    if (!p) return NULL;
+    memset(p, 0, 16);
+    return arm(p, kind, n);
+}
+
+static HK_NOINLINE void *alloc_slow(unsigned kind, size_t n)
+{
+    struct hk_thread *t = &hk_thread;
+    unsigned c = class_of(kind);
+    if (HK_UNLIKELY(!t->hard))
+        hk_heap_leave(); /* it is from before hardened mode, if there is one */
+    if (HK_UNLIKELY(!t->heap) || (HK_UNLIKELY(hk_shards_apart()) && hk_heap_strayed(t))) {
+        if (!hk_heap_attach(t)) return guest(kind, n);
+    }
+    if (HK_UNLIKELY(hk_guard_on())) {
+        void *p = hk_front_sample(c, n, 1, false, NULL);
+        if (p) return p;
+    }
+    if (HK_UNLIKELY(!t->hard)) return NULL;
+    struct hk_magazine *m = &t->hard->magazine[c];
+    if (!m->count && !fill_from(t->hard, c) && !(hk_front_refill(c) && fill_from(t->hard, c)))
+        return NULL;
+    return take(m, kind, n);
+}
+
+/* No slab is to be had: longer blocks are better than nothing. */
+static HK_COLD void *longer(unsigned kind, size_t n, size_t align)
+{
+    void *p = NULL;
+    for (unsigned c = class_of(kind) + 1; !p && c < HK_CLASSES; c++) {
+        if (hk_class_bytes(c) % align == 0) p = alloc_slow(kind_in(c, n), n);
+    }
+    return p;
+}
+
+void *hk_hard_alloc(size_t n, size_t align)
+{
+    unsigned kind = kind_for(n);
+    if (HK_UNLIKELY(align > HK_ALIGN_BYTES)) {
+        unsigned c = class_of(kind_for(n < align ? align : n));
+        while (hk_class_bytes(c) % align) c++; /* the last class is the largest align */
+        kind = kind_in(c, n);
+    }
+    struct hk_hard *hd = hk_thread.hard;
+    if (HK_LIKELY(hd != NULL)) {
+        struct hk_magazine *m = &hd->magazine[class_of(kind)];
+        if (HK_LIKELY(m->count)) return take(m, kind, n);
+    }
+    void *p = alloc_slow(kind, n);
+    return HK_LIKELY(p != NULL) ? p
+                                : longer(kind, n, align > HK_ALIGN_BYTES ? align : HK_ALIGN_BYTES);
+}
+
+/* ---- free ---- */
+
+/* No block begins at p, or none that the program has. */
+static HK_COLD bool doubtful(void *p, unsigned state, enum hk_call call)
+{
+    struct hk_unit *u = hk_unit_of(p);
+    uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+    if (owner == HK_OWNER_NONE || owner == HK_OWNER_RUN) return false;
+    const struct hk_unit *first = hk_slab_first(u);
+    size_t size = hk_class_bytes(first->cls), off = (size_t)((char *)p - hk_unit_addr(first));
+    bool freed = state == HK_SHADOW_FREED;
+    if (off % size || (!freed && hk_link_key))
+        hk_die_block(hk_says_invalid[call], p, off % size, size);
+    if (freed) hk_die_block(hk_says_freed[call], p, 0, size);
+    return false; /* it was there before hardened mode began */
+}
+
+/* What is known of a bare block is its class. */
+static bool wrong_size(size_t n, size_t asked, unsigned kind)
+{
+    return is_bare(kind) ? n > asked || class_of(kind_for(n)) != class_of(kind) : n != asked;
+}
+
+static void give_back(void *p)
+{
+    struct hk_unit *u = hk_unit_of(p);
+    hk_front_free_other(p, u, atomic_load_explicit(&u->owner, memory_order_relaxed));
+}
+
+/* p waits among those held; another one comes to be used again, or home. */
+HK_INLINE void hold(struct hk_hard *hd, void *p, unsigned c)
+{
+    struct hk_magazine *m = &hd->magazine[c];
+    void **slot = &m->held[dice(hd, 4) & m->mask];
+    void *q = *slot;
+    *slot = p;
+    if (HK_UNLIKELY(!q)) return;
+    if (HK_UNLIKELY(m->count == m->room)) {
+        give_back(q);
+        return;
+    }
+    m->ready[m->count] = q;
+    m->count++;
+}
+
+bool hk_hard_free(void *p, size_t n, bool sized)
+{
+    uintptr_t off = (uintptr_t)p - hk_window_base;
+    if (HK_UNLIKELY(!hk_window_holds(off, &hk_window_end))) return false;
+    unsigned state = hk_shadow_get(p), kind = state & ~HK_SHADOW_LIVE;
+    if (HK_UNLIKELY(!(state & HK_SHADOW_LIVE)) || HK_UNLIKELY((uintptr_t)p % HK_ALIGN_BYTES))
+        return doubtful(p, state, HK_CALL_FREE);
+    size_t asked = asked_for(p, kind);
+    if (HK_UNLIKELY(asked == SIZE_MAX)) die(hk_says_beyond, p, class_of(kind));
+    if (HK_UNLIKELY(sized) && wrong_size(n, asked, kind))
+        die("free with a wrong size", p, class_of(kind));
+    hk_shadow_set(p, HK_SHADOW_FREED);
+    clear(p, hk_class_bytes(class_of(kind)));
+    /* A thread that only frees holds blocks back too, if it can have a heap. */
+    if (HK_UNLIKELY(!hk_thread.heap)) hk_heap_attach(&hk_thread);
+    struct hk_hard *hd = hk_thread.hard;
+    if (HK_UNLIKELY(!hd)) {
+        give_back(p);
+        return true;
+    }
+    hold(hd, p, class_of(kind));
+    /* Magazines may do for long, and somebody must look at the clock. */
+    if (HK_LIKELY(hd->dice >> 52 & LOOK_MASK)) return true;
+    hk_front_pace(hk_thread.heap);
+    return true;
+}
+
+bool hk_hard_bytes(const void *p, size_t *n)
+{
+    unsigned state = hk_unit_of(p) ? hk_shadow_get(p) : 0, kind = state & ~HK_SHADOW_LIVE;
+    if (!(state & HK_SHADOW_LIVE)) return false;
+    *n = asked_for(p, kind);
+    if (*n == SIZE_MAX) die(hk_says_beyond, p, class_of(kind));
+    return true;
+}
+
+bool hk_hard_look(void *p, size_t *n)
+{
+    if (!hk_unit_of(p)) return false;
+    unsigned state = hk_shadow_get(p);
+    if (!(state & HK_SHADOW_LIVE) || (uintptr_t)p % HK_ALIGN_BYTES)
+        return doubtful(p, state, HK_CALL_REALLOC);
+    return hk_hard_bytes(p, n);
+}
+
+bool hk_hard_stays(void *p, size_t n)
+{
+    unsigned kind = hk_shadow_get(p) & ~HK_SHADOW_LIVE;
+    if (!hk_front_fits(room_of(kind), n)) return false;
+    if (!is_bare(kind)) hk_seal(p, hk_class_bytes(kind), n);
+    return true;
+}
+
+/* ---- what waits goes home ---- */
+
+static void give_home(struct hk_heap *h, void *p)
+{
+    struct hk_unit *u = hk_slab_first(hk_unit_of(p));
+    hk_mark(u, p);
+    hk_link_set(p, NULL);
+    hk_remote_give(h, u, p, p, 1);
+}
+
+void hk_hard_flush_class(struct hk_heap *h, unsigned c)
+{
+    if (!h->hard) return;
+    struct hk_magazine *m = &h->hard->magazine[c];
+    while (m->count) give_home(h, m->ready[--m->count]);
+    for (unsigned i = 0; i <= m->mask; i++) {
+        if (m->held[i]) give_home(h, m->held[i]);
+        m->held[i] = NULL;
+    }
+}
+
+void hk_hard_flush(struct hk_heap *h)
+{
+    for (unsigned c = 1; h->hard && c < HK_CLASSES; c++) hk_hard_flush_class(h, c);
+}
+
+static void look_at_all(void *const *block, unsigned n, unsigned c)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const char *p = block[i];
+        if (p && hk_shadow_get(p) == HK_SHADOW_FREED && !is_clear(p, hk_class_bytes(c)))
+            die(after, p, c);
+    }
+}
+
+void hk_hard_look_at_free(struct hk_heap *h)
+{
+    for (unsigned c = 1; h->hard && c < HK_CLASSES; c++) {
+        const struct hk_magazine *m = &h->hard->magazine[c];
+        look_at_all(m->ready, m->count, c);
+        look_at_all(m->held, m->mask + 1u, c);
+    }
+}
+
+void hk_hard_forget(struct hk_heap *h)
+{
+    if (!h->hard) return;
+    memset(h->hard->bins.bin, 0, sizeof h->hard->bins.bin);
+    for (unsigned c = 1; c < HK_CLASSES; c++) {
+        h->hard->magazine[c].count = 0;
+        memset(h->hard->magazine[c].held, 0, sizeof h->hard->magazine[c].held);
+    }
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: malloc and free of hardened mode.
+ * Why: the bins of a thread stay empty and the window's limit is 0, so that each call comes here;
+ *   who is not hardened pays nothing.
+ * Owns: struct hk_hard: blocks that wait to be used, and freed ones that are kept from it for a
+ *   while, by address, out of the blocks' reach.
+ * Invariants: N4 a block that waits in it is FREED or new to its shadow byte, and the bytes of it
+ *   that hk_harden.wipe tells are 0 if it is FREED. N5 the last word of a live block, or of the
+ *   last page that was asked for of a run, is its canary, which tells the bytes asked for too; but
+ *   for blocks above 1 KiB that fill their class, or their last page.
+ * Threads: whoever holds the heap.
+ */
+#ifndef HK_FRONT_HARDEN_H
+#define HK_FRONT_HARDEN_H
+
+#include "core/harden.h"
+#include "front/front.h"
+
+#define HK_CANARY_BYTES 8u
+#define HK_HELD_MOST    16u
+#define HK_READY_MOST   (2 * HK_HELD_MOST)
+
+/* Of one class. */
+struct hk_magazine {
+    uint64_t served; /* blocks that malloc got */
+    uint8_t count;   /* of ready */
+    uint8_t mask;    /* how many are held, less one */
+    uint8_t room;    /* of ready */
+    void *ready[HK_READY_MOST];
+    void *
+        held[HK_HELD_MOST]; /* freed lately, NULL: none; one at random leaves for each that comes */
+};
+
+struct hk_hard {
+    uint64_t dice;
+    struct hk_thread bins; /* of the heap's refills */
+    struct hk_magazine magazine[HK_CLASSES];
+};
+
+/* h's, made if need be; NULL: no memory. */
+struct hk_hard *hk_hard_of(struct hk_heap *h);
+/* A block of n bytes at a multiple of align, both HK_MID_MAX at most; NULL: no memory. */
+void *hk_hard_alloc(size_t n, size_t align);
+/* Free p, if it is, or was, a block of hardened mode, of n bytes if it is sized; else false. */
+bool hk_hard_free(void *p, size_t n, bool sized);
+/*
+ * False if p is not a live block of a slab that was hardened; else *n are the bytes it was asked
+ * for, or has. The program ends if more were written; and if p was freed: for realloc.
+ */
+bool hk_hard_bytes(const void *p, size_t *n);
+bool hk_hard_look(void *p, size_t *n);
+/* Whether p, such a block, is good for n bytes, and has so many from now on. */
+bool hk_hard_stays(void *p, size_t n);
+/* The program ends if one of those that wait in h's magazines was written. */
+void hk_hard_look_at_free(struct hk_heap *h);
+
+/* All that waits in h's magazines, or in those of class c, goes back; h is held. */
+void hk_hard_flush(struct hk_heap *h);
+void hk_hard_flush_class(struct hk_heap *h, unsigned c);
+/* In the child of fork: what waits in those of a thread that is gone is lost. */
+void hk_hard_forget(struct hk_heap *h);
+
+extern const char hk_says_beyond[];
+
+/* Bytes more than asked for that a run of n needs. */
+size_t hk_hard_run_extra(size_t n);
+/* The run at p is a block of n bytes from now on. */
+void hk_hard_run_arm(struct hk_unit *u, void *p, size_t n);
+/* Before it is freed, or changes its length: false: leave it alone for good. */
+bool hk_hard_run_disarm(struct hk_unit *u, void *p);
+/* What it was asked for, or has; the program ends if more was written. */
+size_t hk_hard_run_bytes(const struct hk_unit *u);
+/* Clear as much of it as is cleared of a freed block. */
+void hk_hard_run_wipe(const struct hk_unit *u, void *p);
+
+#endif

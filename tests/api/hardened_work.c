@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: what hardened mode promises: each misuse ends the program with one line that says so, in 99
+ *   of 100 runs at least; blocks come in no order, and freed ones hold nothing.
+ * Why: a check that can be passed is believed in all the same.
+ * Run by hardened.sh, which sets HAKMEM_HARDENED.
+ */
+#include <dlfcn.h>
+#include <malloc.h>
+#include <pthread.h>
+
+#include "support.h"
+
+#define RUNS  100
+#define LEAST 99
+
+static void (*volatile give)(void *) = free;
+static void *(*volatile resize)(void *, size_t) = realloc;
+static void *(*volatile get)(size_t) = malloc;
+
+#define CASE(name) static void name(size_t n T_UNUSED, size_t by T_UNUSED)
+
+static void put(char *p, ptrdiff_t at)
+{
+    volatile char *q = p + at;
+    *q = (char)(*q + 1);
+}
+
+CASE(beyond) /* one byte, `by` behind the end */
+{
+    char *p = get(n);
+    memset(p, 7, n);
+    put(p, (ptrdiff_t)(n + by));
+    give(p);
+}
+
+CASE(beyond_grown)
+{
+    char *p = resize(get(n), n + by);
+    put(p, (ptrdiff_t)(n + by));
+    give(p);
+}
+
+CASE(beyond_then_resized)
+{
+    char *p = get(n);
+    put(p, (ptrdiff_t)n);
+    give(resize(p, 3 * n));
+}
+
+CASE(beyond_usable)
+{
+    char *p = get(n);
+    put(p, (ptrdiff_t)malloc_usable_size(p));
+    give(p);
+}
+
+CASE(beyond_aligned)
+{
+    char *p = aligned_alloc(by, n);
+    put(p, (ptrdiff_t)n);
+    give(p);
+}
+
+/* Neighbours in memory, both live: what lies before p ends with its canary. */
+CASE(before)
+{
+    enum { MANY = 200 };
+    char *p[MANY];
+    for (int i = 0; i < MANY; i++) p[i] = get(n);
+    for (int i = 0; i < MANY; i++) {
+        for (int k = 0; k < MANY; k++) {
+            if (p[k] <= p[i] || (size_t)(p[k] - p[i]) > n + 16) continue;
+            put(p[k], -1);
+            give(p[i]);
+            return;
+        }
+    }
+}
+
+CASE(after_free)
+{
+    char *p = get(n);
+    give(p);
+    put(p, (ptrdiff_t)by);
+    for (int i = 0; i < 1000; i++) give(get(n));
+}
+
+CASE(after_free_to_the_end)
+{
+    char *p = get(n);
+    give(p);
+    put(p, (ptrdiff_t)by);
+    exit(0);
+}
+
+static void *frees(void *p)
+{
+    give(p);
+    return NULL;
+}
+
+CASE(after_others_free)
+{
+    char *p = get(n);
+    pthread_t t;
+    if (pthread_create(&t, NULL, frees, p) || pthread_join(t, NULL)) _exit(3);
+    put(p, (ptrdiff_t)by);
+    exit(0);
+}
+
+/* The first word of a free block that went back to its slab is a link. */
+CASE(link_overwritten)
+{
+    enum { MANY = 4000 };
+    static char *p[MANY];
+    for (int i = 0; i < MANY; i++) p[i] = get(n);
+    for (int i = 0; i < MANY; i++) give(p[i]);
+    for (int i = 0; i < MANY; i += 7) put(p[i], (ptrdiff_t)by);
+    for (int i = 0; i < 2 * MANY; i++) p[i % MANY] = get(n);
+}
+
+CASE(twice)
+{
+    char *p = get(n);
+    give(p);
+    if (by) give(get(n));
+    give(p);
+}
+
+CASE(inside)
+{
+    char *p = get(n);
+    give(p + by);
+}
+
+CASE(wrong_size)
+{
+    void *(*operator_new)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "_Znwm");
+    void (*sized_delete)(void *, size_t) = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "_ZdlPvm");
+    sized_delete(operator_new(n), by);
+}
+
+#define BEYOND "hakmem: write beyond the end of a block: 0x"
+#define AFTER  "hakmem: write after free: 0x"
+#define DOUBLE "hakmem: double free: 0x"
+#define FREE   "hakmem: free of an invalid pointer: 0x"
+#define SIZE   "hakmem: free with a wrong size: 0x"
+#define D(f, line, n, by)                                                                          \
+    {                                                                                              \
+#f, f, line, n, by                                                                         \
+    }
+static const struct death {
+    const char *name;
+    void (*f)(size_t n, size_t by);
+    const char *line;
+    size_t n, by;
+} deaths[] = {
+    D(beyond, BEYOND, 0, 0),
+    D(beyond, BEYOND, 1, 0),
+    D(beyond, BEYOND, 8, 0),
+    D(beyond, BEYOND, 16, 0),
+    D(beyond, BEYOND, 17, 3),
+    D(beyond, BEYOND, 100, 0),
+    D(beyond, BEYOND, 1000, 0),
+    D(beyond, BEYOND, 1016, 0),
+    D(beyond, BEYOND, 1017, 0),
+    D(beyond, BEYOND, 3000, 0),
+    D(beyond, BEYOND, 5000, 2),
+    D(beyond, BEYOND, 30000, 0),
+    D(beyond, BEYOND, 100000, 0),
+    D(beyond, BEYOND, 1000000, 0),
+    D(beyond, BEYOND, 5000000, 0),
+    D(beyond_grown, BEYOND, 40, 2),
+    D(beyond_grown, BEYOND, 3000, 100),
+    D(beyond_grown, BEYOND, 100000, 5000),
+    D(beyond_then_resized, BEYOND, 40, 0),
+    D(beyond_then_resized, BEYOND, 70001, 0),
+    D(beyond_usable, BEYOND, 20, 0),
+    D(beyond_usable, BEYOND, 50, 0),
+    D(beyond_aligned, BEYOND, 65, 64),
+    D(beyond_aligned, BEYOND, 300, 256),
+    D(before, BEYOND, 24, 0),
+    D(before, BEYOND, 200, 0),
+    D(after_free, AFTER, 16, 0),
+    D(after_free, AFTER, 40, 30),
+    D(after_free, AFTER, 200, 0),
+    D(after_free, AFTER, 200, 40),
+    D(after_free, AFTER, 3000, 8),
+    D(after_free_to_the_end, AFTER, 40, 0),
+    D(after_free_to_the_end, AFTER, 1000, 20),
+    D(after_others_free, AFTER, 40, 8),
+    D(link_overwritten, AFTER, 48, 0),
+    D(link_overwritten, AFTER, 48, 8),
+    D(link_overwritten, AFTER, 500, 3),
+    D(twice, DOUBLE, 1, 0),
+    D(twice, DOUBLE, 100, 1),
+    D(twice, DOUBLE, 3000, 1),
+    D(inside, FREE, 100, 16),
+    D(inside, FREE, 100, 1),
+    D(inside, FREE, 3000, 1024),
+    D(wrong_size, SIZE, 40, 24),
+    D(wrong_size, SIZE, 40, 39),
+    D(wrong_size, SIZE, 40, 400),
+    D(wrong_size, SIZE, 3000, 100),
+};
+
+/* Runs d in a child; whether it ended with its line and nothing else. */
+static bool run(const struct death *d, char *text, size_t room)
+{
+    int pipes[2], status = -1;
+    size_t n = 0;
+    if (pipe(pipes)) return false;
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(pipes[1], 2);
+        alarm(T_HANG_SECONDS);
+        d->f(d->n, d->by);
+        _exit(0);
+    }
+    close(pipes[1]);
+    for (ssize_t got; n + 1 < room && (got = read(pipes[0], text + n, room - 1 - n)) > 0;)
+        n += (size_t)got;
+    text[n] = 0;
+    close(pipes[0]);
+    if (child < 0 || waitpid(child, &status, 0) != child) return false;
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && n && text[n - 1] == '\n' &&
+           strchr(text, '\n') == text + n - 1 && strncmp(text, d->line, strlen(d->line)) == 0;
+}
+
+/* Of many blocks in a row, how many lie right behind the one before. */
+static unsigned in_order(size_t n)
+{
+    enum { MANY = 1000 };
+    char *p[MANY];
+    unsigned count = 0;
+    for (int i = 0; i < MANY; i++) p[i] = get(n);
+    for (int i = 1; i < MANY; i++) count += p[i] > p[i - 1] && (size_t)(p[i] - p[i - 1]) <= n + 16;
+    for (int i = 0; i < MANY; i++) give(p[i]);
+    return count;
+}
+
+/* How many frees of others pass before a freed block comes again; the least of many tries. */
+static unsigned comes_again(void)
+{
+    unsigned sum = 0;
+    for (int k = 0; k < 200; k++) {
+        char *p = get(100), *q = NULL;
+        give(p);
+        unsigned i = 0;
+        for (; i < 10000 && q != p; i++) {
+            q = get(100);
+            give(q);
+        }
+        sum += i;
+    }
+    return sum / 200;
+}
+
+int main(void)
+{
+    give(get(1));
+    for (size_t i = 0; i < T_COUNT(deaths); i++) {
+        const struct death *d = &deaths[i];
+        char text[1000], last[1000] = "";
+        int good = 0;
+        for (int k = 0; k < RUNS; k++) {
+            if (run(d, text, sizeof text))
+                good++;
+            else
+                memcpy(last, text, sizeof last);
+        }
+        if (good < RUNS) printf("# not: %s\n", *last ? last : "nothing said");
+        hktest_ok(good >= LEAST, "%s %zu %zu: %d of %d: %s", d->name, d->n, d->by, good, RUNS,
+                  d->line + 8);
+    }
+    unsigned row = in_order(48), again = comes_again();
+    hktest_ok(row < 300, "of 1000 blocks %u lie behind the one before", row);
+    hktest_ok(again >= 8, "a freed block comes again after %u others on average", again);
+    char *p = get(64);
+    memset(p, 9, 64);
+    give(p);
+    bool clear = true;
+    for (int i = 0; i < 48; i++) clear &= ((volatile char *)p)[i] == 0;
+    hktest_ok(clear, "the first 48 bytes of a freed block hold nothing of what was in it");
+    return hktest_done();
+}
