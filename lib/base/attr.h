@@ -36,7 +36,9 @@
 #else
 #define HK_IN_ORDER
 #endif
-#define HK_UNUSED __attribute__((unused))
+/* Reads what the sanitizers take for nobody's. */
+#define HK_UNSANITIZED __attribute__((no_sanitize("address", "thread")))
+#define HK_UNUSED      __attribute__((unused))
 
 /*
  * Fetch p's line into this CPU's cache to be written. x86: PREFETCHW, which Intel's CPUs before

@@ -71,7 +71,7 @@ static bool at_break(const void *p)
 }
 
 /* Start and end of the mapping are its pages', and both are there. */
-static bool is_mapped(const struct head *h)
+HK_UNSANITIZED static bool is_mapped(const struct head *h)
 {
     uintptr_t start = (uintptr_t)h - h->before, end = (uintptr_t)h + (h->bytes & ~FLAGS);
     if ((h->bytes & FLAGS) != FLAG_MAPPED || !on_page(start) || !on_page(end)) return false;
@@ -79,7 +79,7 @@ static bool is_mapped(const struct head *h)
     return hk_sys_readable((const void *)start) && hk_sys_readable((const uint32_t *)end - 1);
 }
 
-static bool in_arena(const struct head *h)
+HK_UNSANITIZED static bool in_arena(const struct head *h)
 {
     uintptr_t at = (uintptr_t)h % PART_BYTES;
     size_t bytes = h->bytes & ~FLAGS;
