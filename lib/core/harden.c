@@ -5,6 +5,8 @@
  */
 #include "core/harden.h"
 
+#include <link.h>
+
 #include "os/sys.h"
 
 #define WIPE_LEVEL_1   64u
@@ -14,12 +16,33 @@
 /* Among what the dynamic linker sealed: no page more for those who are not hardened. */
 __attribute__((section(".data.rel.ro"))) struct hk_harden hk_harden = {0};
 
-/* The pages of it; false if refused. */
+extern const ElfW(Ehdr) __ehdr_start HK_HIDDEN HK_WEAK; /* by the linker */
+
+/* Whether the dynamic linker sealed [from, end), or would have: else variables lie there too. */
+static bool sealed(uintptr_t from, uintptr_t end)
+{
+    const ElfW(Ehdr) *e = &__ehdr_start;
+    if (!e) return false;
+    const ElfW(Phdr) *ph = (const void *)((const char *)e + e->e_phoff);
+    uintptr_t page = hk_sys_page_bytes(), bias = 0;
+    for (unsigned i = 0; i < e->e_phnum; i++) {
+        if (ph[i].p_type == PT_LOAD && ph[i].p_offset == 0) bias = (uintptr_t)e - ph[i].p_vaddr;
+    }
+    for (unsigned i = 0; i < e->e_phnum; i++) {
+        uintptr_t at = bias + ph[i].p_vaddr;
+        if (ph[i].p_type == PT_GNU_RELRO && from >= (at & ~(page - 1)) &&
+            end <= ((at + ph[i].p_memsz) & ~(page - 1)))
+            return true;
+    }
+    return false;
+}
+
+/* The pages of it, if nothing else is there; false if refused. */
 static bool seal(enum hk_sys_access access)
 {
     uintptr_t page = hk_sys_page_bytes(), from = (uintptr_t)&hk_harden & ~(page - 1);
     size_t end = hk_align_up((uintptr_t)(&hk_harden + 1), page);
-    return hk_sys_protect((void *)from, end - from, access);
+    return !sealed(from, end) || hk_sys_protect((void *)from, end - from, access);
 }
 
 bool hk_harden_start(unsigned level)

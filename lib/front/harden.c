@@ -203,7 +203,7 @@ static HK_COLD void *guest(unsigned kind, size_t n)
     return arm(p, kind, n);
 }
 
-static HK_NOINLINE void *alloc_slow(unsigned kind, size_t n)
+static HK_NOINLINE void *alloc_slow(unsigned kind, size_t n, size_t align)
 {
     struct hk_thread *t = &hk_thread;
     unsigned c = class_of(kind);
@@ -213,7 +213,7 @@ static HK_NOINLINE void *alloc_slow(unsigned kind, size_t n)
         if (!hk_heap_attach(t)) return guest(kind, n);
     }
     if (HK_UNLIKELY(hk_guard_on())) {
-        void *p = hk_front_sample(c, n, 1, false, NULL);
+        void *p = hk_front_sample(c, n, align, false, NULL);
         if (p) return p;
     }
     if (HK_UNLIKELY(!t->hard)) return NULL;
@@ -228,7 +228,7 @@ static HK_COLD void *longer(unsigned kind, size_t n, size_t align)
 {
     void *p = NULL;
     for (unsigned c = class_of(kind) + 1; !p && c < HK_CLASSES; c++) {
-        if (hk_class_bytes(c) % align == 0) p = alloc_slow(kind_in(c, n), n);
+        if (hk_class_bytes(c) % align == 0) p = alloc_slow(kind_in(c, n), n, align);
     }
     return p;
 }
@@ -246,7 +246,7 @@ void *hk_hard_alloc(size_t n, size_t align)
         struct hk_magazine *m = &hd->magazine[class_of(kind)];
         if (HK_LIKELY(m->count)) return take(m, kind, n);
     }
-    void *p = alloc_slow(kind, n);
+    void *p = alloc_slow(kind, n, align);
     return HK_LIKELY(p != NULL) ? p
                                 : longer(kind, n, align > HK_ALIGN_BYTES ? align : HK_ALIGN_BYTES);
 }
@@ -341,11 +341,18 @@ bool hk_hard_look(void *p, size_t *n)
     return hk_hard_bytes(p, n);
 }
 
+void hk_hard_resize(void *p, size_t n)
+{
+    unsigned c = class_of(hk_shadow_get(p) & ~HK_SHADOW_LIVE), kind = kind_in(c, n);
+    hk_shadow_set(p, HK_SHADOW_LIVE | kind); /* one that was bare may have room for a canary now */
+    if (!is_bare(kind)) hk_seal(p, hk_class_bytes(c), n);
+}
+
 bool hk_hard_stays(void *p, size_t n)
 {
     unsigned kind = hk_shadow_get(p) & ~HK_SHADOW_LIVE;
     if (!hk_front_fits(room_of(kind), n)) return false;
-    if (!is_bare(kind)) hk_seal(p, hk_class_bytes(kind), n);
+    hk_hard_resize(p, n);
     return true;
 }
 

@@ -52,6 +52,8 @@ bool hk_hard_bytes(const void *p, size_t *n);
 bool hk_hard_look(void *p, size_t *n);
 /* Whether p, such a block, is good for n bytes, and has so many from now on. */
 bool hk_hard_stays(void *p, size_t n);
+/* p, such a block, has n bytes from now on, no more than it has room for. */
+void hk_hard_resize(void *p, size_t n);
 /* The program ends if one of those that wait in h's magazines was written. */
 void hk_hard_look_at_free(struct hk_heap *h);
 

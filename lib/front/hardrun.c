@@ -72,5 +72,8 @@ bool hk_hard_run_disarm(struct hk_unit *u, void *p)
 void hk_hard_run_wipe(const struct hk_unit *u, void *p)
 {
     size_t n = hk_hard_run_bytes(u);
-    memset(p, 0, n < hk_harden.wipe ? n : hk_harden.wipe);
+    if (n > hk_harden.wipe) n = hk_harden.wipe;
+    /* What was never touched is not to become resident. */
+    size_t pages = hk_align_up(n, hk_sys_page_bytes());
+    if (n < HK_CHUNK_BYTES || !hk_sys_purge(p, pages)) memset(p, 0, n);
 }

@@ -169,10 +169,11 @@ static void *resize_in_place(struct hk_unit *u, void *p, size_t n, size_t extra,
 static HK_COLD void *resize_hard_run(struct hk_unit *u, void *p, size_t n, size_t *have)
 {
     size_t extra = hk_hard_run_extra(n);
+    bool armed = u->rule & HK_RUN_ARMED; /* else it has no room for a canary, nor for a guard */
     *have = hk_hard_run_bytes(u);
     if (n <= HK_MID_MAX || n > HK_MAX_REQUEST - extra || !hk_hard_run_disarm(u, p)) return NULL;
     void *q = resize_in_place(u, p, n, extra, *have);
-    if (!q || q == p) hk_hard_run_arm(u, p, q ? n : *have);
+    if (q == p || (!q && armed)) hk_hard_run_arm(u, p, q ? n : *have);
     return q;
 }
 
@@ -253,10 +254,14 @@ static HK_NOINLINE void *realloc_other(void *p, size_t n)
     uintptr_t owner;
     if (!p) return hk_front_alloc_growing(n);
     size_t have;
-    if (hk_hardened() && hk_hard_look(p, &have))
-        return hk_hard_stays(p, n) ? p : move_slow(p, n, have);
-    struct hk_unit *u = find(p, &owner);
     void *q = NULL;
+    if (hk_hardened() && hk_hard_look(p, &have)) {
+        if (hk_hard_stays(p, n)) return p;
+        q = move_slow(p, n, have);
+        if (q == p) hk_hard_resize(p, n);
+        return q;
+    }
+    struct hk_unit *u = find(p, &owner);
     if (HK_UNLIKELY(owner == HK_OWNER_NONE)) {
         q = resize_far(p, n, &have);
     } else if (owner == HK_OWNER_RUN) {
