@@ -292,7 +292,10 @@ HK_INLINE void hold(struct hk_hard *hd, void *p, unsigned c)
         give_back(q);
         return;
     }
-    m->ready[m->count] = q;
+    /* Not on top, or one free in 16 would be the next malloc's. */
+    unsigned at = (unsigned)((hd->dice >> 32 & 0xffff) * m->count >> 16);
+    m->ready[m->count] = m->ready[at];
+    m->ready[at] = q;
     m->count++;
 }
 
@@ -310,7 +313,10 @@ bool hk_hard_free(void *p, size_t n, bool sized)
     hk_shadow_set(p, HK_SHADOW_FREED);
     clear(p, hk_class_bytes(class_of(kind)));
     /* A thread that only frees holds blocks back too, if it can have a heap. */
-    if (HK_UNLIKELY(!hk_thread.heap)) hk_heap_attach(&hk_thread);
+    if (HK_UNLIKELY(!hk_thread.hard)) {
+        hk_heap_leave(); /* from before hardened mode */
+        hk_heap_attach(&hk_thread);
+    }
     struct hk_hard *hd = hk_thread.hard;
     if (HK_UNLIKELY(!hd)) {
         give_back(p);
