@@ -292,10 +292,7 @@ HK_INLINE void hold(struct hk_hard *hd, void *p, unsigned c)
         give_back(q);
         return;
     }
-    /* Not on top, or one free in 16 would be the next malloc's. */
-    unsigned at = (unsigned)((hd->dice >> 32 & 0xffff) * m->count >> 16);
-    m->ready[m->count] = m->ready[at];
-    m->ready[at] = q;
+    m->ready[m->count] = q;
     m->count++;
 }
 
