@@ -130,7 +130,7 @@ static bool last_block(void)
 
 /* What the thread freed last comes first, and only a little is held. */
 struct held {
-    size_t many, at, longer, in_the_end;
+    size_t many, at, longer;
     bool nobodys, last_is_next, used_stays, other_goes;
 };
 
