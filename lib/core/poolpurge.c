@@ -241,7 +241,7 @@ void hk_purge_fork_child(void)
         if (!r->p || hk_chunk_at(hk_chunk_index(r->p))->state == HK_CHUNK_LOST) continue;
         struct hk_shard *s = hk_shard_of(r->p);
         /* This thread forked in a handler, and goes on with what the handler interrupted. */
-        if (hk_lock_mine(&s->lock)) continue;
+        if (!s || hk_lock_mine(&s->lock)) continue; /* never NULL, as in shard.c */
         put_back(s, r, UNTRIED, 0);
         hk_shard_tell(s);
     }

@@ -317,6 +317,7 @@ void hk_shards_fork_child_serve(void)
 {
     for (unsigned id = 1; id <= hk_shard_count(); id++) {
         struct hk_shard *s = hk_shard_by_id(id);
+        if (!s) continue; /* never, as above */
         /* Without the lock: nobody else is here, and a handler may be inside one of its rank. */
         if (!hk_lock_mine(&s->lock)) take_in(s);
     }
