@@ -16,6 +16,7 @@
 #include <sys/auxv.h>
 
 #include "base/attr.h"
+#include "os/probe.h"
 
 /* Where the C library keeps the program break; reading it costs no call. */
 extern void *__curbrk HK_WEAK;
@@ -96,6 +97,9 @@ bool hk_sys_libc_owns(const void *p)
 {
     if (!__libc_free || (uintptr_t)p % sizeof(struct head) || !p) return false;
     if (at_break(p)) return true;
+#if HK_PROBED
+    if (hk_probe_ask() != HK_PROBE_NOBODY) return false; /* who listens would tell of the look */
+#endif
     const struct head *h = head_of(p);
     return hk_sys_readable(h) && (is_mapped(h) || in_arena(h));
 }
