@@ -94,15 +94,15 @@ HK_INLINE void hk_free_sized(void *p, size_t n, bool sized)
         if (hk_is_own_short(u, p))
             hk_slab_free_plain((struct hk_heap *)owner, u, p);
         else
-            hk_front_free_doubtful(p, u);
+            hk_front_free_doubtful(p, (struct hk_heap *)owner, u);
     } else if (HK_LIKELY(owner == hk_thread.long_id)) {
         struct hk_unit *first = hk_slab_first(u);
         if (hk_is_own_long(first, u, p))
             hk_slab_free_plain(hk_thread.heap, first, p);
         else
-            hk_front_free_doubtful(p, first);
+            hk_front_free_doubtful(p, hk_thread.heap, first);
     } else {
-        hk_front_free_other(p, u, owner);
+        hk_front_free_other(p, owner, u);
     }
 }
 

@@ -32,9 +32,9 @@ void hk_front_free_far(void *p);
 /* The same, by who says that the block has n bytes: looked at in hardened mode. */
 void hk_front_free_far_sized(void *p, size_t n);
 /* p lies in the thread's own slab that begins with first, but is not surely a block in use. */
-void hk_front_free_doubtful(void *p, struct hk_unit *first);
+void hk_front_free_doubtful(void *p, struct hk_heap *h, struct hk_unit *first);
 /* p lies in unit u, whose owner word is not the calling thread's heap. */
-void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner);
+void hk_front_free_other(void *p, uintptr_t owner, struct hk_unit *u);
 /* p as realloc(3), n > 0; NULL: p is untouched. */
 void *hk_front_realloc(void *p, size_t n);
 /* Whether a block of `have` bytes is good for n: not over half of it may lie idle. */

@@ -277,7 +277,7 @@ static bool wrong_size(size_t n, size_t asked, unsigned kind)
 static void give_back(void *p)
 {
     struct hk_unit *u = hk_unit_of(p);
-    hk_front_free_other(p, u, atomic_load_explicit(&u->owner, memory_order_relaxed));
+    hk_front_free_other(p, atomic_load_explicit(&u->owner, memory_order_relaxed), u);
 }
 
 /* p waits among those held; another one comes to be used again, or home. */

@@ -44,7 +44,7 @@ static HK_NOINLINE void free_rest(void *p)
     if (owner == HK_OWNER_NONE)
         free_outside(p);
     else
-        hk_front_free_other(p, u, owner);
+        hk_front_free_other(p, owner, u);
 }
 
 void hk_front_free_far_sized(void *p, size_t n)
@@ -88,10 +88,10 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
         hk_front_pace(t->heap);
 }
 
-HK_COLD void hk_front_free_doubtful(void *p, struct hk_unit *first)
+HK_COLD void hk_front_free_doubtful(void *p, struct hk_heap *h, struct hk_unit *first)
 {
     hk_slab_doubt(first, p, true, HK_CALL_FREE);
-    hk_slab_free(hk_thread.heap, first, p);
+    hk_slab_free(h, first, p);
 }
 
 /* p lies in unit u of somebody's slab. */
@@ -127,7 +127,7 @@ static HK_NOINLINE void free_foreign(void *p, struct hk_unit *unit)
         hk_remote_free(t->heap, u, p);
 }
 
-void hk_front_free_other(void *p, struct hk_unit *u, uintptr_t owner)
+void hk_front_free_other(void *p, uintptr_t owner, struct hk_unit *u)
 {
     if (owner == HK_OWNER_RUN)
         free_run(p, u);
