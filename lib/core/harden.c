@@ -47,17 +47,15 @@ static bool seal(enum hk_sys_access access)
 
 bool hk_harden_start(unsigned level)
 {
-    uint64_t secret = hk_sys_random();
     if (!seal(HK_ACCESS_ALL)) return false;
-    uintptr_t shadow = hk_map_harden((uintptr_t)secret & HK_LINK_KEY_MASK);
+    uintptr_t shadow = hk_map_harden((uintptr_t)hk_sys_secret(0) & HK_LINK_KEY_MASK);
     if (shadow) {
-        uint64_t canary = secret * 0x9e3779b97f4a7c15u << HK_SLACK_BITS;
         hk_harden = (struct hk_harden){
-            .expected = level > 1 ? HK_SHADOW_NOTHING_SAYS : HK_SHADOW_FREED,
+            .expected = level > 1 ? HK_SHADOW_NEVER : HK_SHADOW_FREED,
             .wipe = level > 1 ? SIZE_MAX : WIPE_LEVEL_1,
             .guards = level > 1 ? GUARDS_LEVEL_2 : GUARDS_LEVEL_1,
             .shadow = shadow,
-            .canary = canary,
+            .canary = hk_sys_secret(1) << HK_SLACK_BITS,
         };
         atomic_thread_fence(memory_order_release); /* a thread that sees it on sees the rest */
         hk_harden.on = true;

@@ -31,12 +31,11 @@ HK_INLINE bool hk_hardened(void)
     return HK_UNLIKELY(hk_harden.on);
 }
 
-/* What a shadow byte says; with LIVE: and the block's class. */
-#define HK_SHADOW_LIVE         0x80u
-#define HK_SHADOW_NOTHING_SAYS 3u /* none does */
-#define HK_SHADOW_FREED        1u /* a block was here, and is free */
-#define HK_SHADOW_GUARD        2u /* a run with a page behind it that cannot be touched */
-_Static_assert(HK_ALL_CLASSES < HK_SHADOW_LIVE, "a class fits beside the bit");
+/* What a shadow byte says; with LIVE: and the block's kind, see front/harden.c. */
+#define HK_SHADOW_LIVE  0x80u
+#define HK_SHADOW_NEVER 3u /* none says that */
+#define HK_SHADOW_FREED 1u /* a block was here, and is free */
+#define HK_SHADOW_GUARD 2u /* a run with a page behind it that cannot be touched */
 
 #define HK_SHADOW_SHIFT 4
 _Static_assert(1u << HK_SHADOW_SHIFT == HK_ALIGN_BYTES, "a byte for each place of a block");

@@ -333,6 +333,22 @@ uint64_t hk_sys_random(void)
     return r[0] ^ (r[1] << 7);
 }
 
+/* After Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014. */
+static uint64_t stir(uint64_t z)
+{
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+uint64_t hk_sys_secret(unsigned which)
+{
+    const void *bytes = (const void *)getauxval(AT_RANDOM);
+    uint64_t r[2] = {0, 0};
+    if (bytes) memcpy(r, bytes, sizeof r);
+    return stir(stir(r[0] + (which + 1) * 0x9e3779b97f4a7c15u) + r[1]);
+}
+
 bool hk_sys_secure(void)
 {
     return getauxval(AT_SECURE) != 0;

@@ -101,6 +101,8 @@ void hk_sys_pause(void);
 void hk_sys_write(int fd, const char *buf, size_t len);
 /* 64 random bits that the kernel gave the process at exec; no system call. */
 uint64_t hk_sys_random(void);
+/* Others for each number, of which those and each other tell nothing that can be guessed. */
+uint64_t hk_sys_secret(unsigned which);
 /* True in a setuid, setgid or file-capability program. */
 bool hk_sys_secure(void);
 /*
