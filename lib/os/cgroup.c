@@ -102,19 +102,31 @@ static void look_at(char *dir, bool v1, char *text, struct hk_cgroup *out)
     if (less) *out = (struct hk_cgroup){limit, room};
 }
 
-bool hk_cgroup_read(struct hk_cgroup *out)
+/* Of one look at a time: off the stack, as those of threads that call malloc may be small. */
+struct room {
+    char text[TEXT_BYTES], dir[PATH_BYTES];
+};
+
+static void walk(struct room *r, struct hk_cgroup *out)
 {
-    char text[TEXT_BYTES], dir[PATH_BYTES]; /* of one file at a time: stacks may be small */
     bool v1;
-    *out = (struct hk_cgroup){0, 0};
-    if (hk_sys_read_file("/proc/self/cgroup", text, sizeof text) <= 0) return false;
-    if (!hk_cgroup_dir(text, dir, sizeof dir, &v1)) return false;
+    if (hk_sys_read_file("/proc/self/cgroup", r->text, sizeof r->text) <= 0) return;
+    if (!hk_cgroup_dir(r->text, r->dir, sizeof r->dir, &v1)) return;
     size_t root = strlen(v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup");
     /* In a container the path may be the host's: then only the root is there. */
     for (int i = 0; i < LEVELS; i++) {
-        look_at(dir, v1, text, out);
-        if (strlen(dir) <= root) break;
-        *strrchr(dir, '/') = 0;
+        look_at(r->dir, v1, r->text, out);
+        if (strlen(r->dir) <= root) break;
+        *strrchr(r->dir, '/') = 0;
     }
+}
+
+bool hk_cgroup_read(struct hk_cgroup *out)
+{
+    *out = (struct hk_cgroup){0, 0};
+    struct room *r = hk_sys_map(NULL, sizeof *r);
+    if (!r) return false;
+    walk(r, out);
+    hk_sys_drop(r, sizeof *r);
     return out->limit != 0;
 }

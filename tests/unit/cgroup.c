@@ -5,6 +5,7 @@
  */
 #include "os/cgroup.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "hktest.h"
@@ -28,6 +29,33 @@ static const struct {
     {"::", NULL, false},
 };
 
+#define STACK_BYTES ((size_t)256 << 10)
+static _Alignas(4096) unsigned char stack[STACK_BYTES];
+
+static void *read_group(void *wanted)
+{
+    struct hk_cgroup g;
+    if (wanted) hk_cgroup_read(&g);
+    return NULL;
+}
+
+/* Bytes of its stack that a thread touched. */
+static size_t stack_of(void *wanted)
+{
+    pthread_attr_t a;
+    pthread_t t;
+    size_t i = 0;
+    memset(stack, 0xa5, sizeof stack);
+    pthread_attr_init(&a);
+    if (pthread_attr_setstack(&a, stack, sizeof stack) ||
+        pthread_create(&t, &a, read_group, wanted))
+        hktest_bail("no thread");
+    pthread_join(t, NULL);
+    pthread_attr_destroy(&a);
+    while (i < sizeof stack && stack[i] == 0xa5) i++;
+    return sizeof stack - i;
+}
+
 int main(void)
 {
     char dir[64];
@@ -43,5 +71,7 @@ int main(void)
               "a path that does not fit");
     struct hk_cgroup g;
     hktest_ok(!hk_cgroup_read(&g) || g.room <= g.limit, "the process's own group");
+    size_t most = stack_of(&g) - stack_of(NULL);
+    hktest_ok(most < 2048 || most > STACK_BYTES, "%zu bytes of stack: threads may have few", most);
     return hktest_done();
 }
