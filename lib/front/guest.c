@@ -94,7 +94,7 @@ void *hk_guest_alloc(unsigned c)
     void **bin = &guest_thread->bin[c], *p = NULL;
     if (*bin || hk_slab_refill(h, c)) {
         p = *bin;
-        *bin = hk_link_next(p);
+        *bin = hk_slab_next(hk_slab_first(hk_unit_of(p)), p);
         hk_unmark(p);
     }
     leave_guest(h);

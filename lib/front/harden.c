@@ -19,7 +19,7 @@
 #define LOOK_MASK  63u /* one free in 64 on average */
 
 const char hk_says_beyond[] = "write beyond the end of a block";
-static const char after[] = "write after free";
+const char hk_says_size[] = "free with a wrong size";
 
 static _Noreturn void die(const char *what, const void *p, unsigned c)
 {
@@ -110,7 +110,7 @@ static HK_NOINLINE void *arm_other(void *p, unsigned kind, size_t n, unsigned st
     size_t size = hk_class_bytes(c), most = size - HK_CANARY_BYTES;
     if (state & HK_SHADOW_LIVE)
         die("double free", p, c); /* by two threads at once, or its record was overwritten */
-    if (state == HK_SHADOW_FREED && !is_clear(p, size)) die(after, p, c);
+    if (state == HK_SHADOW_FREED && !is_clear(p, size)) die(hk_says_after_free, p, c);
     hk_shadow_set(p, HK_SHADOW_LIVE | kind);
     hk_seal(p, size, n < most ? n : most);
     return p;
@@ -122,7 +122,7 @@ HK_INLINE void *arm(void *p, unsigned kind, size_t n)
     unsigned c = class_of(kind), state = hk_shadow_get(p);
     size_t size = hk_class_bytes(c), most = size - HK_CANARY_BYTES;
     if (HK_UNLIKELY(state != hk_harden.expected)) return arm_other(p, kind, n, state);
-    if (HK_UNLIKELY(any_of(p, size))) die(after, p, c);
+    if (HK_UNLIKELY(any_of(p, size))) die(hk_says_after_free, p, c);
     hk_shadow_set(p, HK_SHADOW_LIVE | kind);
     hk_seal(p, size, n < most ? n : most);
     return p;
@@ -148,6 +148,7 @@ struct hk_hard *hk_hard_of(struct hk_heap *h)
         hd->magazine[c].mask = mask_of(c);
         hd->magazine[c].room = (uint8_t)(2 * (mask_of(c) + 1));
     }
+    memset(h->sampled, 0, sizeof h->sampled); /* of those served from now on */
     h->hard = hd;
     return hd;
 }
@@ -159,14 +160,6 @@ HK_INLINE unsigned dice(struct hk_hard *hd, unsigned bits)
     return (unsigned)(hd->dice >> (64 - bits));
 }
 
-/* Whether p, linked in slab u, is a free block of it, as its neighbour in the list says. */
-static bool may_link(const struct hk_unit *u, const void *p)
-{
-    size_t off = (size_t)((const char *)p - hk_unit_addr(u)), size = hk_class_bytes(u->cls);
-    return off < u->fresh * size && off % size == 0 && hk_is_marked(u, p) &&
-           !(hk_shadow_get(p) & HK_SHADOW_LIVE);
-}
-
 /* Some of bin c's list, whose every link is looked at before it is followed, in random order. */
 static bool fill_from(struct hk_hard *hd, unsigned c)
 {
@@ -174,11 +167,10 @@ static bool fill_from(struct hk_hard *hd, unsigned c)
     void *p = hd->bins.bin[c];
     if (!p) return false;
     const struct hk_unit *u = hk_slab_first(hk_unit_of(p));
-    if (!may_link(u, p)) die(after, p, c);
+    if (!hk_is_free(u, p)) hk_die_link(u, p);
     unsigned n = 0;
     for (void *next; p && n < m->room / 2; p = next) {
-        next = hk_link_next(p);
-        if (next && HK_UNLIKELY(!may_link(u, next))) die(after, p, c);
+        next = hk_slab_next(u, p);
         hd->bins.bin[c] = next;
         memset(p, 0, 16); /* link and mark */
         unsigned at = dice(hd, 32) % (n + 1);
@@ -203,7 +195,7 @@ static HK_COLD void *guest(unsigned kind, size_t n)
     return arm(p, kind, n);
 }
 
-static HK_NOINLINE void *alloc_slow(unsigned kind, size_t n, size_t align)
+static void *alloc_slow(unsigned kind, size_t n, size_t align, const void *site)
 {
     struct hk_thread *t = &hk_thread;
     unsigned c = class_of(kind);
@@ -213,7 +205,7 @@ static HK_NOINLINE void *alloc_slow(unsigned kind, size_t n, size_t align)
         if (!hk_heap_attach(t)) return guest(kind, n);
     }
     if (HK_UNLIKELY(hk_guard_on())) {
-        void *p = hk_front_sample(c, n, align, false, NULL);
+        void *p = hk_front_sample(c, n, align, false, site);
         if (p) return p;
     }
     if (HK_UNLIKELY(!t->hard)) return NULL;
@@ -224,31 +216,38 @@ static HK_NOINLINE void *alloc_slow(unsigned kind, size_t n, size_t align)
 }
 
 /* No slab is to be had: longer blocks are better than nothing. */
-static HK_COLD void *longer(unsigned kind, size_t n, size_t align)
+static HK_COLD void *longer(unsigned kind, size_t n, size_t align, const void *site)
 {
     void *p = NULL;
     for (unsigned c = class_of(kind) + 1; !p && c < HK_CLASSES; c++) {
-        if (hk_class_bytes(c) % align == 0) p = alloc_slow(kind_in(c, n), n, align);
+        if (hk_class_bytes(c) % align == 0) p = alloc_slow(kind_in(c, n), n, align, site);
     }
     return p;
 }
 
+HK_INLINE unsigned kind_aligned(size_t n, size_t align)
+{
+    if (HK_LIKELY(align <= HK_ALIGN_BYTES)) return kind_for(n);
+    unsigned c = class_of(kind_for(n < align ? align : n));
+    while (hk_class_bytes(c) % align) c++; /* the last class is the largest align */
+    return kind_in(c, n);
+}
+
 void *hk_hard_alloc(size_t n, size_t align)
 {
-    unsigned kind = kind_for(n);
-    if (HK_UNLIKELY(align > HK_ALIGN_BYTES)) {
-        unsigned c = class_of(kind_for(n < align ? align : n));
-        while (hk_class_bytes(c) % align) c++; /* the last class is the largest align */
-        kind = kind_in(c, n);
-    }
+    unsigned kind = kind_aligned(n, align);
     struct hk_hard *hd = hk_thread.hard;
-    if (HK_LIKELY(hd != NULL)) {
-        struct hk_magazine *m = &hd->magazine[class_of(kind)];
-        if (HK_LIKELY(m->count)) return take(m, kind, n);
-    }
-    void *p = alloc_slow(kind, n, align);
-    return HK_LIKELY(p != NULL) ? p
-                                : longer(kind, n, align > HK_ALIGN_BYTES ? align : HK_ALIGN_BYTES);
+    if (HK_UNLIKELY(!hd)) return NULL;
+    struct hk_magazine *m = &hd->magazine[class_of(kind)];
+    return HK_LIKELY(m->count) ? take(m, kind, n) : NULL;
+}
+
+void *hk_hard_alloc_slow(size_t n, size_t align, const void *site)
+{
+    unsigned kind = kind_aligned(n, align);
+    void *p = alloc_slow(kind, n, align, site);
+    if (HK_LIKELY(p != NULL)) return p;
+    return longer(kind, n, align > HK_ALIGN_BYTES ? align : HK_ALIGN_BYTES, site);
 }
 
 /* ---- free ---- */
@@ -268,10 +267,10 @@ static HK_COLD bool doubtful(void *p, unsigned state, enum hk_call call)
     return false; /* it was there before hardened mode began */
 }
 
-/* What is known of a bare block is its class. */
+/* What is known of a bare block is its kind, the last eight sizes of its class. */
 static bool wrong_size(size_t n, size_t asked, unsigned kind)
 {
-    return is_bare(kind) ? n > asked || class_of(kind_for(n)) != class_of(kind) : n != asked;
+    return is_bare(kind) ? n > asked || kind_for(n) != kind : n != asked;
 }
 
 static void give_back(void *p)
@@ -305,8 +304,7 @@ bool hk_hard_free(void *p, size_t n, bool sized)
         return doubtful(p, state, HK_CALL_FREE);
     size_t asked = asked_for(p, kind);
     if (HK_UNLIKELY(asked == SIZE_MAX)) die(hk_says_beyond, p, class_of(kind));
-    if (HK_UNLIKELY(sized) && wrong_size(n, asked, kind))
-        die("free with a wrong size", p, class_of(kind));
+    if (HK_UNLIKELY(sized) && wrong_size(n, asked, kind)) die(hk_says_size, p, class_of(kind));
     hk_shadow_set(p, HK_SHADOW_FREED);
     clear(p, hk_class_bytes(class_of(kind)));
     /* A thread that only frees holds blocks back too, if it can have a heap. */
@@ -390,7 +388,7 @@ static void look_at_all(void *const *block, unsigned n, unsigned c)
     for (unsigned i = 0; i < n; i++) {
         const char *p = block[i];
         if (p && hk_shadow_get(p) == HK_SHADOW_FREED && !is_clear(p, hk_class_bytes(c)))
-            die(after, p, c);
+            die(hk_says_after_free, p, c);
     }
 }
 

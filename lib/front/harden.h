@@ -40,8 +40,12 @@ struct hk_hard {
 
 /* h's, made if need be; NULL: no memory. */
 struct hk_hard *hk_hard_of(struct hk_heap *h);
-/* A block of n bytes at a multiple of align, both HK_MID_MAX at most; NULL: no memory. */
+/*
+ * A block of n bytes at a multiple of align, both HK_MID_MAX at most; NULL: none waits. Then the
+ * second one knows more, for a call that returns to site (NULL: not known); NULL: no memory.
+ */
 void *hk_hard_alloc(size_t n, size_t align);
+void *hk_hard_alloc_slow(size_t n, size_t align, const void *site);
 /* Free p, if it is, or was, a block of hardened mode, of n bytes if it is sized; else false. */
 bool hk_hard_free(void *p, size_t n, bool sized);
 /*
@@ -63,7 +67,7 @@ void hk_hard_flush_class(struct hk_heap *h, unsigned c);
 /* In the child of fork: what waits in those of a thread that is gone is lost. */
 void hk_hard_forget(struct hk_heap *h);
 
-extern const char hk_says_beyond[];
+extern const char hk_says_beyond[], hk_says_size[];
 
 /* Bytes more than asked for that a run of n needs. */
 size_t hk_hard_run_extra(size_t n);
@@ -73,6 +77,10 @@ void hk_hard_run_arm(struct hk_unit *u, void *p, size_t n);
 bool hk_hard_run_disarm(struct hk_unit *u, void *p);
 /* What it was asked for, or has; the program ends if more was written. */
 size_t hk_hard_run_bytes(const struct hk_unit *u);
+/* It stays where it is, and has n bytes from now on, no more than before. */
+void hk_hard_run_resize(struct hk_unit *u, void *p, size_t n);
+/* If p is one, the program ends if n is not what it was asked for, as far as is known. */
+void hk_hard_run_sized(const void *p, size_t n);
 /* Clear as much of it as is cleared of a freed block. */
 void hk_hard_run_wipe(const struct hk_unit *u, void *p);
 

@@ -60,6 +60,21 @@ void hk_hard_run_arm(struct hk_unit *u, void *p, size_t n)
     if (!bare) hk_seal(p, run_end(u), n);
 }
 
+void hk_hard_run_resize(struct hk_unit *u, void *p, size_t n)
+{
+    if ((u->rule & HK_RUN_ARMED) && hk_hard_run_disarm(u, p)) hk_hard_run_arm(u, p, n);
+}
+
+void hk_hard_run_sized(const void *p, size_t n)
+{
+    const struct hk_unit *u = hk_unit_of(p);
+    if (!u || atomic_load_explicit(&u->owner, memory_order_relaxed) != HK_OWNER_RUN) return;
+    if (p != hk_unit_addr(u) || !(u->rule & HK_RUN_ARMED)) return;
+    size_t have = hk_hard_run_bytes(u);
+    bool right = u->rule & HK_RUN_BARE ? have - n < HK_CANARY_BYTES : n == have;
+    if (!right) hk_die_block(hk_says_size, p, 0, hk_large_bytes(u));
+}
+
 bool hk_hard_run_disarm(struct hk_unit *u, void *p)
 {
     if (!has_guard(u)) return true;

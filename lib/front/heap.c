@@ -173,9 +173,10 @@ static void flush_bin(struct hk_heap *h, void **bin, unsigned c)
     uint32_t n = 1;
     if (!head) return;
     *bin = NULL;
-    for (void *next; (next = hk_link_next(tail)) != NULL; tail = next) n++;
+    struct hk_unit *u = hk_slab_first(hk_unit_of(head));
+    for (void *next; (next = hk_slab_next(u, tail)) != NULL; tail = next) n++;
     h->handed[c] -= n;
-    hk_remote_give(h, hk_slab_first(hk_unit_of(head)), head, tail, n);
+    hk_remote_give(h, u, head, tail, n);
 }
 
 static void flush_bins(struct hk_heap *h, void **bin)

@@ -72,7 +72,7 @@ static HK_NOINLINE void *slab_alloc(unsigned c)
     void *p = hk_bin_pop(t, c);
     if (p) return p;
     if (HK_UNLIKELY(!t->heap) || (HK_UNLIKELY(hk_shards_apart()) && hk_heap_strayed(t))) {
-        if (!hk_heap_attach(t)) return hk_front_guest_alloc(c);
+        if (!hk_heap_attach(t)) return hk_hardened() ? NULL : hk_front_guest_alloc(c);
         p = hk_bin_pop(t, c); /* the C library may have allocated to note the thread's end */
         if (p) return p;
     }
@@ -165,6 +165,7 @@ HK_INLINE void *any_run(size_t n, size_t align, bool zero, const void *site)
 static HK_NOINLINE void *large_alloc(size_t n, size_t align, bool zero, const void *site)
 {
     if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
+    if (HK_UNLIKELY(!hk_thread.heap)) hk_settings_late(); /* before it is decided how */
     if (!hk_hardened()) return any_run(n, align, zero, site);
     size_t extra = hk_hard_run_extra(n);
     void *p = extra < HK_MAX_REQUEST - n - align ? any_run(n + extra, align, zero, site) : NULL;
@@ -172,10 +173,23 @@ static HK_NOINLINE void *large_alloc(size_t n, size_t align, bool zero, const vo
     return p;
 }
 
+/* All of them in hardened mode. */
+static HK_NOINLINE void *hard_alloc(size_t n, size_t align, bool zero, const void *site)
+{
+    void *p = NULL;
+    if (n <= HK_MID_MAX && align <= HK_MID_MAX) {
+        p = hk_hard_alloc(n, align);
+        if (!p) p = hk_hard_alloc_slow(n, align, site);
+    }
+    if (!p) return large_alloc(n, align, zero, site); /* better a unit than nothing */
+    return zero ? memset(p, 0, n) : p;
+}
+
 /* No slab is to be had: the thread's longer blocks, or at last a unit, are better than nothing. */
 static HK_COLD void *longer_alloc(size_t n, size_t align)
 {
     struct hk_thread *t = &hk_thread;
+    if (hk_hardened()) return hard_alloc(n, align, false, NULL); /* since the settings were read */
     for (unsigned c = hk_size_class(n < align ? align : n) + 1; c < HK_CLASSES; c++) {
         if (hk_class_bytes(c) & (align - 1)) continue;
         void *p = t->heap ? hk_bin_pop(t, c) : hk_guest_alloc(c);
@@ -200,14 +214,6 @@ HK_INLINE void *small_alloc(unsigned c, size_t n, size_t align)
 {
     void *p = slab_alloc(c);
     return HK_LIKELY(p != NULL) ? p : longer_alloc(n, align);
-}
-
-/* All of them in hardened mode. */
-static HK_NOINLINE void *hard_alloc(size_t n, size_t align, bool zero, const void *site)
-{
-    void *p = n <= HK_MID_MAX && align <= HK_MID_MAX ? hk_hard_alloc(n, align) : NULL;
-    if (!p) return large_alloc(n, align, zero, site); /* better a unit than nothing */
-    return zero ? memset(p, 0, n) : p;
 }
 
 void *hk_front_alloc(size_t n, const void *site)

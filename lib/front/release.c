@@ -49,10 +49,12 @@ static HK_NOINLINE void free_rest(void *p)
 
 void hk_front_free_far_sized(void *p, size_t n)
 {
-    if (!hk_hardened())
+    if (!hk_hardened()) {
         free_outside(p);
-    else if (!hk_hard_free(p, n, true))
+    } else if (!hk_hard_free(p, n, true)) {
+        hk_hard_run_sized(p, n);
         free_rest(p);
+    }
 }
 
 void hk_front_free_far(void *p)
@@ -156,12 +158,15 @@ size_t hk_front_usable(const void *p)
     return hk_class_bytes(hk_slab_first(u)->cls);
 }
 
-/* The same with n bytes, where it is or outside the heap, or NULL; `have` bytes are used of it. */
+/*
+ * The same with n bytes, where it is or outside the heap, or NULL; `have` bytes are used of it.
+ * What lies outside has no seal, nor a page behind it: not in hardened mode.
+ */
 static void *resize_in_place(struct hk_unit *u, void *p, size_t n, size_t extra, size_t have)
 {
     struct hk_large_counts *by = hk_heap_counts(hk_thread.heap);
     if (hk_large_resize(by, u, p, n + extra)) return p;
-    void *q = n > have ? hk_mapped_copy(p, have, n) : NULL;
+    void *q = n > have && !hk_hardened() ? hk_mapped_copy(p, have, n) : NULL;
     if (q) hk_large_free(by, u, p);
     return q;
 }
@@ -266,6 +271,8 @@ static HK_NOINLINE void *realloc_other(void *p, size_t n)
         q = resize_far(p, n, &have);
     } else if (owner == HK_OWNER_RUN) {
         q = resize_run(u, p, n, &have);
+        if (!q && (q = move_slow(p, n, have)) == p && hk_hardened()) hk_hard_run_resize(u, p, n);
+        return q;
     } else {
         struct hk_unit *first = hk_slab_first(u);
         check_foreign(first, u, p, HK_CALL_REALLOC);

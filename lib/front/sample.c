@@ -6,13 +6,14 @@
  *   one refill does for more allocations than there are between two samples.
  */
 #include "front/fast.h"
+#include "front/harden.h"
 #include "large/guard.h"
 #include "os/lock.h"
 
-/* The request and those that bins served before it. */
+/* The request and those that bins, or magazines, served before it. */
 static int64_t passed(struct hk_heap *h, unsigned c)
 {
-    uint32_t handed = (uint32_t)h->handed[c];
+    uint32_t handed = (uint32_t)(h->hard ? h->hard->magazine[c].served : h->handed[c]);
     int64_t n = (int32_t)(handed - h->sampled[c]);
     h->sampled[c] = handed;
     return n + 1;

@@ -44,6 +44,20 @@ const char *const hk_says_invalid[] = {"free of an invalid pointer",
                                        "realloc of an invalid pointer"};
 const char *const hk_says_freed[] = {"double free", "realloc of a freed block"};
 
+const char hk_says_after_free[] = "write after free";
+
+bool hk_is_free(const struct hk_unit *first, const void *p)
+{
+    size_t off = (size_t)((const char *)p - hk_unit_addr(first)), size = hk_class_bytes(first->cls);
+    return off < first->fresh * size && off % size == 0 && hk_is_marked(first, p) &&
+           !(hk_shadow_get(p) & HK_SHADOW_LIVE);
+}
+
+void hk_die_link(const struct hk_unit *first, const void *p)
+{
+    hk_die_block(hk_says_after_free, p, 0, hk_class_bytes(first->cls));
+}
+
 void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk_call call)
 {
     size_t size = hk_class_bytes(first->cls);

@@ -9,7 +9,7 @@
 #ifndef HK_SLAB_BEGIN_H
 #define HK_SLAB_BEGIN_H
 
-#include "core/map.h"
+#include "core/harden.h"
 
 /*
  * Blocks of s bytes, the first that begins in the unit so at byte lo0. With magic = 2^32 / s + 1,
@@ -61,6 +61,20 @@ HK_INLINE void hk_mark(const struct hk_unit *first, void *p)
 HK_INLINE void hk_unmark(void *p)
 {
     ((uintptr_t *)p)[1] = 0;
+}
+
+extern const char hk_says_after_free[];
+/* Whether p is a free block of first's slab, as a link to it says. */
+bool hk_is_free(const struct hk_unit *first, const void *p);
+/* The next one, said by a free block p of first's slab, was looked at and is none. */
+_Noreturn HK_COLD void hk_die_link(const struct hk_unit *first, const void *p);
+
+/* What follows p in a list of free blocks of first's slab: in hardened mode it is looked at. */
+HK_INLINE void *hk_slab_next(const struct hk_unit *first, const void *p)
+{
+    void *next = hk_link_next(p);
+    if (hk_hardened() && next && HK_UNLIKELY(!hk_is_free(first, next))) hk_die_link(first, p);
+    return next;
 }
 
 /* Numbers of blocks of u's slab, [from, to), became linked or unlinked: bounds of their units. */

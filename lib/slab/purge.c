@@ -64,7 +64,7 @@ static void look_at(struct look *l, struct hk_unit *u)
     l->pages_a_unit = (unsigned)(HK_UNIT_BYTES / l->page);
     memset(l->is_free, 0, sizeof l->is_free);
     memset(l->go, 0, sizeof l->go);
-    for (char *p = u->free; p; p = hk_link_next(p)) {
+    for (char *p = u->free; p; p = hk_slab_next(u, p)) {
         uint32_t i = (uint32_t)((size_t)(p - l->slab) / (uint32_t)l->size);
         mark_free(l, i, i + 1);
     }
@@ -102,7 +102,7 @@ static void unlink_blocks(struct look *l)
     for (char *p = u->free, *next; p; p = next) {
         size_t off = (size_t)(p - l->slab);
         unsigned page = (unsigned)(off % HK_UNIT_BYTES / l->page);
-        next = hk_link_next(p);
+        next = hk_link_next(p); /* look_at followed it */
         if (l->go[off / HK_UNIT_BYTES] >> page & 1) {
             u->linked--;
             u[off / HK_UNIT_BYTES].holes |= (uint16_t)(1u << page);

@@ -199,7 +199,7 @@ static HK_NOINLINE bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned
     char *list = u->free, *last = list;
     uint32_t give = h->lull ? HK_LULL_BLOCKS : HK_RESTLESS_BLOCKS >> hk_policy_eager();
     if (have <= give) return false;
-    for (uint32_t n = 1; last && n < give; n++) last = hk_link_next(last);
+    for (uint32_t n = 1; last && n < give; n++) last = hk_slab_next(u, last);
     if (!last || !hk_link_next(last)) return false;
     h->handed[c] += give;
     h->thread->bin[c] = list;

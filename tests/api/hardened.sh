@@ -19,10 +19,31 @@ under() {
 for level in 1 2; do
     under $level "$tests/hardened_work.api" > "$tmp/findings"
     check "level $level: $(grep -c '^ok' "$tmp/out") promises kept" < "$tmp/findings"
-    for program in deaths malloc owners fork_threads fork_signal tsd; do
+    for program in deaths malloc owners fork_threads fork_signal tsd guarded; do
         [ -x "$tests/$program.api" ] || continue
         under $level "$tests/$program.api" > "$tmp/findings"
         check "level $level: $program" < "$tmp/findings"
+    done
+done
+
+# Threads without heaps take their blocks from one that all share.
+for death in beyond link_overwritten link_trimmed twice inside; do
+    HAKMEM_THREAD_CACHE=0 under 1 "$tests/hardened_work.api" $death > "$tmp/findings"
+    check "no thread has a heap: $death" < "$tmp/findings"
+done
+
+# The first malloc reads the file that says so, and is bound by it.
+printf 'HARDENED=1\n' > "$tmp/conf"
+printf 'HARDENED=1\nTHREAD_CACHE=0\n' > "$tmp/conf-shared"
+for conf in "$tmp/conf" "$tmp/conf-shared"; do
+    for bytes in 40 5000 100000 5000000; do
+        {
+            HAKMEM_CONF=$conf under '' "$tests/hardened_work.api" first $bytes
+            HAKMEM_CONF=$conf under '' "$tests/hardened_work.api" first $bytes wrong > "$tmp/wrong"
+            grep -q '^hakmem: write beyond the end of a block: 0x' "$tmp/wrong" ||
+                { echo "not found out: the byte behind $bytes"; cat "$tmp/wrong"; }
+        } > "$tmp/findings"
+        check "by a file, the first block, of $bytes: ${conf##*/}" < "$tmp/findings"
     done
 done
 

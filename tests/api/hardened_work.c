@@ -41,6 +41,15 @@ CASE(beyond_grown)
     give(p);
 }
 
+CASE(beyond_moved) /* big, and what lies behind it is in use */
+{
+    char *p = get(n), *wall = get(n);
+    p = resize(p, by);
+    put(p, (ptrdiff_t)by);
+    give(p);
+    give(wall);
+}
+
 CASE(beyond_then_resized)
 {
     char *p = get(n);
@@ -120,6 +129,16 @@ CASE(link_overwritten)
     for (int i = 0; i < 2 * MANY; i++) p[i % MANY] = get(n);
 }
 
+CASE(link_trimmed)
+{
+    enum { MANY = 4000 };
+    static char *p[MANY];
+    for (int i = 0; i < MANY; i++) p[i] = get(n);
+    for (int i = 1; i < MANY; i++) give(p[i]);
+    for (int i = 1; i < MANY; i += 7) put(p[i], (ptrdiff_t)by);
+    malloc_trim(0);
+}
+
 CASE(twice)
 {
     char *p = get(n);
@@ -139,6 +158,16 @@ CASE(wrong_size)
     void *(*operator_new)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "_Znwm");
     void (*sized_delete)(void *, size_t) = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "_ZdlPvm");
     sized_delete(operator_new(n), by);
+}
+
+/* None of these is wrong. */
+static void right_sizes(void)
+{
+    for (size_t n = 0; n < 300000; n += n < 5000 ? 1 : n / 37) {
+        wrong_size(n, n);
+        wrong_size(n | 7, n | 7);
+    }
+    wrong_size(5000000, 5000000);
 }
 
 #define BEYOND "hakmem: write beyond the end of a block: 0x"
@@ -174,6 +203,7 @@ static const struct death {
     D(beyond_grown, BEYOND, 40, 2),
     D(beyond_grown, BEYOND, 3000, 100),
     D(beyond_grown, BEYOND, 100000, 5000),
+    D(beyond_moved, BEYOND, 3000000, 20000000),
     D(beyond_then_resized, BEYOND, 40, 0),
     D(beyond_then_resized, BEYOND, 70001, 0),
     D(beyond_usable, BEYOND, 20, 0),
@@ -193,6 +223,8 @@ static const struct death {
     D(link_overwritten, AFTER, 48, 0),
     D(link_overwritten, AFTER, 48, 8),
     D(link_overwritten, AFTER, 500, 3),
+    D(link_trimmed, AFTER, 48, 0),
+    D(link_trimmed, AFTER, 500, 3),
     D(twice, DOUBLE, 1, 0),
     D(twice, DOUBLE, 100, 1),
     D(twice, DOUBLE, 3000, 1),
@@ -203,6 +235,10 @@ static const struct death {
     D(wrong_size, SIZE, 40, 39),
     D(wrong_size, SIZE, 40, 400),
     D(wrong_size, SIZE, 3000, 100),
+    D(wrong_size, SIZE, 4096, 3600),
+    D(wrong_size, SIZE, 100000, 99999),
+    D(wrong_size, SIZE, 131072, 131000),
+    D(wrong_size, SIZE, 5000000, 17),
 };
 
 /* Runs d in a child; whether it ended with its line and nothing else. */
@@ -258,23 +294,41 @@ static unsigned comes_again(void)
     return sum / 200;
 }
 
-int main(void)
+static void judge(const struct death *d)
 {
-    give(get(1));
-    for (size_t i = 0; i < T_COUNT(deaths); i++) {
-        const struct death *d = &deaths[i];
-        char text[1000], last[1000] = "";
-        int good = 0;
-        for (int k = 0; k < RUNS; k++) {
-            if (run(d, text, sizeof text))
-                good++;
-            else
-                memcpy(last, text, sizeof last);
-        }
-        if (good < RUNS) printf("# not: %s\n", *last ? last : "nothing said");
-        hktest_ok(good >= LEAST, "%s %zu %zu: %d of %d: %s", d->name, d->n, d->by, good, RUNS,
-                  d->line + 8);
+    char text[1000], last[1000] = "";
+    int good = 0;
+    for (int k = 0; k < RUNS; k++) {
+        if (run(d, text, sizeof text))
+            good++;
+        else
+            memcpy(last, text, sizeof last);
     }
+    if (good < RUNS) printf("# not: %s\n", *last ? last : "nothing said");
+    hktest_ok(good >= LEAST, "%s %zu %zu: %d of %d: %s", d->name, d->n, d->by, good, RUNS,
+              d->line + 8);
+}
+
+/* The program's first block, of n bytes, which is the first to know what a file says. */
+static int first(size_t n, bool wrong)
+{
+    char *p = get(n);
+    memset(p, 7, n);
+    if (wrong) put(p, (ptrdiff_t)n);
+    give(p);
+    return 0;
+}
+
+/* Arguments: nothing: all · first BYTES [wrong] · the name of a death */
+int main(int argc, char **argv)
+{
+    if (argc > 2) return first((size_t)atol(argv[2]), argc > 3);
+    give(get(1));
+    for (size_t i = 0; i < T_COUNT(deaths); i++)
+        if (argc == 1 || strcmp(argv[1], deaths[i].name) == 0) judge(&deaths[i]);
+    if (argc > 1) return hktest_done();
+    right_sizes();
+    hktest_ok(true, "right sizes are not wrong");
     unsigned row = in_order(48), again = comes_again();
     hktest_ok(row < 300, "of 1000 blocks %u lie behind the one before", row);
     hktest_ok(again >= 8, "a freed block comes again after %u others on average", again);
