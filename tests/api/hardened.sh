@@ -7,11 +7,13 @@ tests=${HK_BUILD:?}/tests/api
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 
-# under LEVEL COMMAND...: what went wrong
+# under LEVEL COMMAND...: what went wrong; LEVEL -: as a file says
 under() {
     local level=$1
     shift
-    HAKMEM_HARDENED=$level LD_PRELOAD=${HK_LIB:?} timeout -s KILL 300 "$@" > "$tmp/out" 2>&1 < /dev/null
+    export HAKMEM_HARDENED=$level
+    [ "$level" != - ] || unset HAKMEM_HARDENED
+    LD_PRELOAD=${HK_LIB:?} timeout -s KILL 300 "$@" > "$tmp/out" 2>&1 < /dev/null
     local rc=$?
     [ $rc -eq 0 ] || { echo "exit code $rc"; grep -v '^ok' "$tmp/out" | head -n 8; }
 }
@@ -38,8 +40,8 @@ printf 'HARDENED=1\nTHREAD_CACHE=0\n' > "$tmp/conf-shared"
 for conf in "$tmp/conf" "$tmp/conf-shared"; do
     for bytes in 40 5000 100000 5000000; do
         {
-            HAKMEM_CONF=$conf under '' "$tests/hardened_work.api" first $bytes
-            HAKMEM_CONF=$conf under '' "$tests/hardened_work.api" first $bytes wrong > "$tmp/wrong"
+            HAKMEM_CONF=$conf under - "$tests/hardened_work.api" first $bytes
+            HAKMEM_CONF=$conf under - "$tests/hardened_work.api" first $bytes wrong > "$tmp/wrong"
             grep -q '^hakmem: write beyond the end of a block: 0x' "$tmp/wrong" ||
                 { echo "not found out: the byte behind $bytes"; cat "$tmp/wrong"; }
         } > "$tmp/findings"
