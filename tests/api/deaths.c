@@ -449,32 +449,12 @@ static const struct death {
 #undef E
 };
 
-/* Runs d in a child; its status, and what it wrote to fd 2 as a string. */
-static int run(const struct death *d, char *text, size_t room)
+static void die_of(const void *arg)
 {
-    int pipes[2], status = -1;
-    size_t n = 0;
-    if (pipe(pipes)) return -1;
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(pipes[1], 2);
-        alarm(T_HANG_SECONDS);
-        d->f(d->n, d->by);
-        static const char on[] = "it went on\n";
-        _exit(write(2, on, sizeof on - 1) > 0 ? 0 : 1);
-    }
-    close(pipes[1]);
-    for (ssize_t got; n + 1 < room && (got = read(pipes[0], text + n, room - 1 - n)) > 0;)
-        n += (size_t)got;
-    text[n] = 0;
-    close(pipes[0]);
-    return child > 0 && waitpid(child, &status, 0) == child ? status : -1;
-}
-
-static bool starts(const char *text, const char *with)
-{
-    return with && strncmp(text, with, strlen(with)) == 0;
+    const struct death *d = arg;
+    static const char on[] = "it went on\n";
+    d->f(d->n, d->by);
+    _exit(write(2, on, sizeof on - 1) > 0 ? 0 : 1);
 }
 
 int main(void)
@@ -487,12 +467,10 @@ int main(void)
     for (size_t i = 0; i < T_COUNT(deaths); i++) {
         const struct death *d = &deaths[i];
         char text[1000];
-        int status = run(d, text, sizeof text);
-        size_t len = strlen(text);
-        bool one_line = len && strchr(text, '\n') == text + len - 1;
-        bool ok = WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && one_line &&
-                  (starts(text, d->line) || starts(text, d->or_line));
-        if (!ok) printf("# status %x, %s\n", (unsigned)status, len ? text : "nothing said");
+        int status = t_ending(die_of, d, 2, text, sizeof text);
+        bool ok =
+            t_aborted(status, text, d->line) || (d->or_line && t_aborted(status, text, d->or_line));
+        if (!ok) printf("# status %x, %s\n", (unsigned)status, *text ? text : "nothing said");
         hktest_ok(ok, "%s %zu %zu: %.*s", d->name, d->n, d->by, (int)strcspn(text, "\n"), text);
     }
     return hktest_done();

@@ -381,33 +381,24 @@ static const struct whole {
 
 static char out[4096];
 
-static int start(const char *self, const char *name, const char *setting, int fd)
+struct start {
+    const char *self, *name, *setting;
+};
+
+static void start(const void *arg)
 {
-    int to[2], status = -1;
-    ssize_t n;
-    size_t len = 0;
-    if (pipe(to)) hktest_bail("no pipe");
-    pid_t child = fork();
-    if (child == 0) {
-        setenv("HAKMEM_GUARD_SAMPLE", setting, 1);
-        dup2(to[1], fd);
-        alarm(T_HANG_SECONDS);
-        execl(self, self, name, (char *)NULL);
-        _exit(95);
-    }
-    close(to[1]);
-    while ((n = read(to[0], out + len, sizeof out - 1 - len)) > 0) len += (size_t)n;
-    out[len] = 0;
-    close(to[0]);
-    if (child < 0 || waitpid(child, &status, 0) != child) hktest_bail("no child");
-    return status;
+    const struct start *s = arg;
+    setenv("HAKMEM_GUARD_SAMPLE", s->setting, 1);
+    execl(s->self, s->self, s->name, (char *)NULL);
+    _exit(95);
 }
 
 static void judge_death(const char *self, const struct death *d)
 {
     char pattern[500];
     regex_t re;
-    int status = start(self, d->name, "1", 2);
+    struct start s = {self, d->name, "1"};
+    int status = t_ending(start, &s, 2, out, sizeof out);
     char *line = out, *next; /* the last one: a mode may tell itself first */
     while ((next = strchr(line, '\n')) && next[1]) line = next + 1;
     snprintf(pattern, sizeof pattern, "^hakmem: %s\n$", d->line);
@@ -421,7 +412,8 @@ static void judge_death(const char *self, const struct death *d)
 
 static void judge_whole(const char *self, const struct whole *w)
 {
-    int status = start(self, w->name, w->setting, 1);
+    struct start s = {self, w->name, w->setting};
+    int status = t_ending(start, &s, 1, out, sizeof out);
     int end = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
     printf("%s", out);
     hktest_ok(end == w->status, "%s", w->name);

@@ -241,28 +241,10 @@ static const struct death {
     D(wrong_size, SIZE, 5000000, 17),
 };
 
-/* Runs d in a child; whether it ended with its line and nothing else. */
-static bool run(const struct death *d, char *text, size_t room)
+static void die_of(const void *arg)
 {
-    int pipes[2], status = -1;
-    size_t n = 0;
-    if (pipe(pipes)) return false;
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        dup2(pipes[1], 2);
-        alarm(T_HANG_SECONDS);
-        d->f(d->n, d->by);
-        _exit(0);
-    }
-    close(pipes[1]);
-    for (ssize_t got; n + 1 < room && (got = read(pipes[0], text + n, room - 1 - n)) > 0;)
-        n += (size_t)got;
-    text[n] = 0;
-    close(pipes[0]);
-    if (child < 0 || waitpid(child, &status, 0) != child) return false;
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && n && text[n - 1] == '\n' &&
-           strchr(text, '\n') == text + n - 1 && strncmp(text, d->line, strlen(d->line)) == 0;
+    const struct death *d = arg;
+    d->f(d->n, d->by);
 }
 
 /* Of many blocks in a row, how many lie right behind the one before. */
@@ -299,7 +281,7 @@ static void judge(const struct death *d)
     char text[1000], last[1000] = "";
     int good = 0;
     for (int k = 0; k < RUNS; k++) {
-        if (run(d, text, sizeof text))
+        if (t_aborted(t_ending(die_of, d, 2, text, sizeof text), text, d->line))
             good++;
         else
             memcpy(last, text, sizeof last);

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ending.h"
 #include "hktest.h"
 
 #define T_UNUSED       __attribute__((unused))
@@ -30,8 +31,7 @@
 #define T_MIB          ((size_t)1 << 20)
 #define T_GIB          ((size_t)1 << 30)
 #define T_COUNT(a)     (sizeof(a) / sizeof((a)[0]))
-#define T_TOLD_MAX     10   /* failures of one case that are printed; the rest is counted */
-#define T_HANG_SECONDS 300u /* no case takes a tenth of this, even on a loaded machine */
+#define T_TOLD_MAX     10 /* failures of one case that are printed; the rest is counted */
 #define T_EXIT_FAILED  1
 #define T_EXIT_SKIPPED 77
 
