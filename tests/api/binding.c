@@ -15,12 +15,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "check.h"
+
 #define THREADS 8
 #define BLOCKS  200
-#define CHECK(cond)                                                                                \
-    do {                                                                                           \
-        if (!(cond)) fail(__LINE__, #cond);                                                        \
-    } while (0)
 
 extern void *__libc_malloc(size_t n);
 extern void *__libc_memalign(size_t align, size_t n);
@@ -32,12 +30,6 @@ static void *(*lib_resize)(void *, size_t);
 static int (*lib_register)(void);
 static const size_t sizes[] = {1, 24, 100, 1000, 5000, 40000, 120000, 140000, 300000, 5000000};
 #define SIZES (sizeof sizes / sizeof *sizes)
-
-static void fail(int line, const char *what)
-{
-    fprintf(stderr, "line %d: not so: %s\n", line, what);
-    _exit(3);
-}
 
 static void *look_up(void *library)
 {

@@ -15,22 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check.h"
+
 #define THREADS 4
 #define BLOCKS  300
 #define STEPS   30000
-#define CHECK(cond)                                                                                \
-    do {                                                                                           \
-        if (!(cond)) fail(__LINE__, #cond);                                                        \
-    } while (0)
 
 extern const char *hakmem_version(void) __attribute__((weak));
 static void *_Atomic mailbox[64];
-
-static void fail(int line, const char *what)
-{
-    fprintf(stderr, "line %d: not so: %s\n", line, what);
-    _exit(3);
-}
 
 static size_t size_of(unsigned i)
 {
