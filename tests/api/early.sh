@@ -32,6 +32,11 @@ LD_BIND_NOW=1 run "a resolver in front, bound at once" "$ifunc:$HK_LIB" /bin/tru
 # A resolver behind would call malloc before the loader has relocated it: out of anybody's reach.
 run "a constructor in front" "$plain:$HK_LIB" /bin/true
 run "a constructor behind" "$HK_LIB:$plain" /bin/true
+# What came before the settings were read has neither seal nor guard.
+for level in 1 2; do
+    HAKMEM_HARDENED=$level run "a constructor in front, hardened: $level" "$plain:$HK_LIB" /bin/true
+    HAKMEM_HARDENED=$level run "a constructor behind, hardened: $level" "$HK_LIB:$plain" /bin/true
+done
 HK_EARLY=keys run "all thread keys taken in front" "$plain:$HK_LIB" /bin/true
 HK_EARLY=keys run "all thread keys taken behind" "$HK_LIB:$plain" /bin/true
 run "a program with a resolver" "$HK_LIB" "$tmp/early"

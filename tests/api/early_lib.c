@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: a library (or, with EARLY_PROGRAM, a program) that allocates as early and as late as code
- *   can: in an IFUNC resolver, in a constructor of any order, in a destructor.
+ *   can: in an IFUNC resolver, in a constructor of any order, in a destructor, which resizes what
+ *   the constructor left.
  * Why: malloc is called before its library's constructor has run, and after the destructors of
  *   others. early.sh builds this and preloads it before and behind hakmem.
  * Build: -DEARLY_RESOLVER with the IFUNC, else the resolver runs in the constructor;
@@ -107,6 +108,7 @@ __attribute__((constructor(101))) static void first(void)
 __attribute__((destructor)) static void last(void)
 {
     for (int i = 0; i < BLOCKS; i++) {
+        early[i] = realloc(early[i], 3 * size_of(i));
         for (size_t k = 0; k < size_of(i); k++)
             if (early[i][k] != (unsigned char)i) complain("early: a block lost its content\n");
         free(early[i]);

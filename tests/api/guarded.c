@@ -274,6 +274,27 @@ static void keeps_errno(void)
     T_EXPECT(s.guarded_allocs > 60, "%lu guarded", (unsigned long)s.guarded_allocs);
 }
 
+/* Of each alignment, blocks that are no multiple of it long. */
+static void keeps_alignment(void)
+{
+    char *kept[30] = {NULL};
+    for (size_t i = 0; i < 6000; i++) {
+        size_t align = (size_t)32 << i % 7, n = align + (i % 3 ? 16 : i % align);
+        void *q = NULL;
+        if (i & 1)
+            q = aligned_alloc(align, n);
+        else
+            T_EXPECT(posix_memalign(&q, align, n) == 0, "posix_memalign");
+        T_EXPECT(q && (uintptr_t)q % align == 0, "%p for a multiple of %zu", q, align);
+        t_fill(q, n, i);
+        give(kept[i % T_COUNT(kept)]);
+        kept[i % T_COUNT(kept)] = q;
+    }
+    for (size_t i = 0; i < T_COUNT(kept); i++) give(kept[i]);
+    struct hakmem_stats s = stats();
+    T_EXPECT(s.guarded_allocs > 60, "%lu guarded", (unsigned long)s.guarded_allocs);
+}
+
 static void fills_up(void)
 {
     char *q[300];
@@ -369,6 +390,7 @@ static const struct whole {
     int status;
 } wholes[] = {
     {"errno and contents, every allocation", "1", keeps_errno, 0},
+    {"alignment, every allocation", "1", keeps_alignment, 0},
     {"when all slots are in use, requests are served as usual", "1", fills_up, 0},
     {"fork: both free what there was", "1", across_fork, 0},
     {"threads that pass on their blocks, one of 50", "50", threads, 0},

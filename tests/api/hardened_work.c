@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: what hardened mode promises: each misuse ends the program with one line that says so, in 99
- *   of 100 runs at least; blocks come in no order, and freed ones hold nothing.
- * Why: a check that can be passed is believed in all the same.
+ *   of 100 runs at least; blocks come in no order, and freed ones hold nothing; and what programs
+ *   that are right rely on.
+ * Why: a check that can be passed is believed in all the same, and a false alarm ends a program.
  * Run by hardened.sh, which sets HAKMEM_HARDENED.
  */
 #include <dlfcn.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "support.h"
 
@@ -276,6 +278,65 @@ static unsigned comes_again(void)
     return sum / 200;
 }
 
+/* ---- programs that are right ---- */
+
+/* n bytes become `to`, which free is told then. */
+static void resized_then_sized(size_t n, size_t to)
+{
+    void (*sized_free)(void *, size_t) = (void (*)(void *, size_t))t_symbol("free_sized");
+    size_t both = n < to ? n : to;
+    char *p = get(n);
+    t_fill(p, both, n);
+    p = resize(p, to);
+    T_EXPECT(p && t_holds(p, both, n), "%zu resized to %zu", n, to);
+    sized_free(p, to);
+}
+
+static void sized_after_realloc(void)
+{
+    static const size_t less[] = {1, 7, 8, 9, 15, 16, 17, 100};
+    for (size_t i = 0; i < T_COUNT(t_edges); i++) {
+        size_t n = t_edges[i];
+        for (size_t k = 0; k < T_COUNT(less); k++)
+            if (less[k] < n) resized_then_sized(n, n - less[k]);
+        resized_then_sized(n, 1 + n / 4);
+        resized_then_sized(n, 1 + n / 2);
+        resized_then_sized(n, 1 + n * 3 / 4);
+        resized_then_sized(n, n + 8);
+        resized_then_sized(n, 2 * n);
+    }
+}
+
+static void sized_after_shrink_without_memory(void)
+{
+    void (*sized_free)(void *, size_t) = (void (*)(void *, size_t))t_symbol("free_sized");
+    struct rlimit none = {t_statm(0), t_statm(0)};
+    char *p = get(30000), *bare = get(32768);
+    t_fill(p, 30000, 1);
+    t_fill(bare, 32768, 2);
+    T_EXPECT(setrlimit(RLIMIT_AS, &none) == 0, "setrlimit");
+    for (size_t n = 1 << 20; n; n /= 2)
+        while (get(n)) continue;
+    T_EXPECT(resize(p, 100) == p && t_holds(p, 100, 1), "the shrink stays where it is");
+    T_EXPECT(resize(bare, 100) == bare && t_holds(bare, 100, 2), "also where no seal was");
+    sized_free(p, 100);
+    sized_free(bare, 100);
+}
+
+/* What was never touched does not become resident, even where all of a block is to be cleared. */
+static void sparse(void)
+{
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    char *p = get(512 * T_MIB);
+    T_SKIP_IF(!p, "no 512 MiB here");
+    p[5] = p[256 * T_MIB] = 1;
+    give(p);
+    getrusage(RUSAGE_SELF, &after);
+    T_EXPECT(after.ru_maxrss - before.ru_maxrss < 32 * 1024, "%ld KiB more were resident",
+             after.ru_maxrss - before.ru_maxrss);
+}
+
 static void judge(const struct death *d)
 {
     char text[1000], last[1000] = "";
@@ -320,5 +381,8 @@ int main(int argc, char **argv)
     bool clear = true;
     for (int i = 0; i < 48; i++) clear &= ((volatile char *)p)[i] == 0;
     hktest_ok(clear, "the first 48 bytes of a freed block hold nothing of what was in it");
+    t_isolated("free_sized after realloc: what was asked for last", sized_after_realloc);
+    t_isolated("the same where a shrink found no memory", sized_after_shrink_without_memory);
+    t_isolated("the free of a sparse block touches none of it", sparse);
     return hktest_done();
 }

@@ -33,6 +33,13 @@ if c plain -static; then
     linked "a static program"
     says "a static program" hakmem "$dir/static"
     without "the C library's malloc is not in it" static "$glibc"
+    # Without RELRO the decision for hardened mode lies among variables, and stays writable.
+    c norelro -static -L"$folder" -lhakmem -Wl,-z,norelro
+    linked "a static program without RELRO"
+    for level in 1 2; do
+        says "a static program, hardened: $level" hakmem env HAKMEM_HARDENED=$level "$dir/static"
+        says "a static program without RELRO, hardened: $level" hakmem env HAKMEM_HARDENED=$level "$dir/norelro"
+    done
     says "each object of the archive in it" hakmem \
         sh -c "$cc"' -static -w -O1 -pthread -D_GNU_SOURCE -o "$0" "$1" -Wl,--whole-archive -L"$2" -lhakmem -Wl,--no-whole-archive 2> "$0.log" && "$0"' \
         "$dir/whole" "$source/static_work.c" "$folder"
