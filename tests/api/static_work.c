@@ -5,6 +5,7 @@
  * Why: static.sh and setuid.sh link it in several ways; symbols that are missing or there twice
  * show when a program is linked.
  */
+#include <link.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -74,6 +75,26 @@ static void threads(void)
     for (int i = 0; i < THREADS; i++) pthread_join(t[i], NULL);
 }
 
+/* Each page of the program's variables can be written, but for what its linker asked to seal. */
+static int write_pages(struct dl_phdr_info *o, size_t bytes, void *arg)
+{
+    uintptr_t sealed = 0, page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    (void)bytes;
+    (void)arg;
+    for (unsigned i = 0; i < o->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &o->dlpi_phdr[i];
+        if (ph->p_type == PT_GNU_RELRO) sealed = o->dlpi_addr + ph->p_vaddr + ph->p_memsz;
+    }
+    for (unsigned i = 0; i < o->dlpi_phnum; i++) {
+        const ElfW(Phdr) *ph = &o->dlpi_phdr[i];
+        uintptr_t at = o->dlpi_addr + ph->p_vaddr, end = at + ph->p_memsz;
+        if (ph->p_type != PT_LOAD || !(ph->p_flags & PF_W)) continue;
+        for (at = at < sealed ? sealed : at; at < end; at += page)
+            *(volatile char *)at = *(volatile char *)at;
+    }
+    return 1; /* the program is the first one */
+}
+
 static void *last;
 static void at_exit(void)
 {
@@ -88,6 +109,7 @@ int main(int argc, char **argv)
     if (argc == 1) {
         family();
         threads();
+        CHECK(dl_iterate_phdr(write_pages, NULL) == 1);
         pid_t child = fork();
         if (child == 0) {
             threads();
