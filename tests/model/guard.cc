@@ -188,7 +188,7 @@ static void end(unsigned live)
     for (unsigned i = 0; i < SLOTS; i++) {
         unsigned state = state_of(&g->slot[i]);
         RL_ASSERT(state == FREE || state == LIVE);
-        RL_ASSERT(state != LIVE || at(g->slot[i].p)->open);
+        RL_ASSERT(state != LIVE || (g->slot[i].p && at(g->slot[i].p)->open));
         live -= state == LIVE;
         RL_ASSERT(state != FREE || !g->slot[i].p || g->slot[i].freed == site);
     }
@@ -285,7 +285,7 @@ struct forks : rl::test_suite<forks, 2> {
         words.forked = true;
         hk_guard_fork_child();
         for (struct slot &s : get_pool()->slot)
-            if (state_of(&s) == LIVE) RL_ASSERT(at(s.p)->open);
+            if (state_of(&s) == LIVE) RL_ASSERT(s.p && at(s.p)->open);
         end(words.out[0] + words.out[1]);
     }
 };
