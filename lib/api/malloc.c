@@ -22,7 +22,7 @@ __attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
 
 static HK_COLD void *malloc_slow(size_t n)
 {
-    if (HK_LIKELY(hk_harden.on) && n <= HK_MID_MAX) {
+    if (HK_LIKELY(atomic_load_explicit(&hk_harden.on, memory_order_acquire)) && n <= HK_MID_MAX) {
         void *p = hk_hard_alloc(n, 1);
         if (HK_LIKELY(p != NULL)) return p;
     }

@@ -50,15 +50,12 @@ bool hk_harden_start(unsigned level)
     if (!seal(HK_ACCESS_ALL)) return false;
     uintptr_t shadow = hk_map_harden((uintptr_t)hk_sys_secret(0) & HK_LINK_KEY_MASK);
     if (shadow) {
-        hk_harden = (struct hk_harden){
-            .expected = level > 1 ? HK_SHADOW_NEVER : HK_SHADOW_FREED,
-            .wipe = level > 1 ? SIZE_MAX : WIPE_LEVEL_1,
-            .guards = level > 1 ? GUARDS_LEVEL_2 : GUARDS_LEVEL_1,
-            .shadow = shadow,
-            .canary = hk_sys_secret(1) << HK_SLACK_BITS,
-        };
-        atomic_thread_fence(memory_order_release); /* a thread that sees it on sees the rest */
-        hk_harden.on = true;
+        hk_harden.expected = level > 1 ? HK_SHADOW_NEVER : HK_SHADOW_FREED;
+        hk_harden.wipe = level > 1 ? SIZE_MAX : WIPE_LEVEL_1;
+        hk_harden.guards = level > 1 ? GUARDS_LEVEL_2 : GUARDS_LEVEL_1;
+        hk_harden.shadow = shadow;
+        hk_harden.canary = hk_sys_secret(1) << HK_SLACK_BITS;
+        atomic_store_explicit(&hk_harden.on, true, memory_order_release);
     }
     seal(HK_ACCESS_READ);
     return shadow != 0;

@@ -15,7 +15,7 @@
 #include "core/map.h"
 
 struct hk_harden {
-    bool on;
+    _Atomic bool on; /* release: who sees it sees the rest */
     unsigned
         expected;  /* what the shadow of a block says whose first bytes are all to be looked at */
     size_t wipe;   /* bytes of a freed block that are cleared, and looked at before it is used */
@@ -28,7 +28,7 @@ extern HK_HIDDEN struct hk_harden hk_harden;
 
 HK_INLINE bool hk_hardened(void)
 {
-    return HK_UNLIKELY(hk_harden.on);
+    return HK_UNLIKELY(atomic_load_explicit(&hk_harden.on, memory_order_acquire));
 }
 
 /* What a shadow byte says; with LIVE: and the block's kind, see front/harden.c. */

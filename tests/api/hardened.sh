@@ -21,7 +21,7 @@ under() {
 for level in 1 2; do
     under $level "$tests/hardened_work.api" > "$tmp/findings"
     check "level $level: $(grep -c '^ok' "$tmp/out") promises kept" < "$tmp/findings"
-    for program in deaths guarded malloc owners fork_threads fork_signal tsd guarded; do
+    for program in deaths guarded malloc owners fork_threads fork_signal tsd; do
         [ -x "$tests/$program.api" ] || continue
         under $level "$tests/$program.api" > "$tmp/findings"
         check "level $level: $program" < "$tmp/findings"
