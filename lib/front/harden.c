@@ -327,7 +327,7 @@ bool hk_hard_free(void *p, size_t n, bool sized)
 bool hk_hard_bytes(const void *p, size_t *n)
 {
     unsigned state = hk_unit_of(p) ? hk_shadow_get(p) : 0, kind = state & ~HK_SHADOW_LIVE;
-    if (!(state & HK_SHADOW_LIVE)) return false;
+    if (!(state & HK_SHADOW_LIVE) || (uintptr_t)p % HK_ALIGN_BYTES) return false;
     *n = asked_for(p, kind);
     if (*n == SIZE_MAX) die(hk_says_beyond, p, class_of(kind));
     return true;

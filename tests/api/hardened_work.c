@@ -384,5 +384,9 @@ int main(int argc, char **argv)
     t_isolated("free_sized after realloc: what was asked for last", sized_after_realloc);
     t_isolated("the same where a shrink found no memory", sized_after_shrink_without_memory);
     t_isolated("the free of a sparse block touches none of it", sparse);
+    char *volatile q = get(24);
+    hktest_ok(malloc_usable_size(q) == 24 && malloc_usable_size(q + 8) != 24,
+              "asking for the size of what lies inside a block is no write beyond its end");
+    give(q);
     return hktest_done();
 }
