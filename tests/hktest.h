@@ -38,7 +38,7 @@ HKTEST_UNUSED static void hktest_skip(const char *name, const char *why)
 }
 
 /* Nothing more can be tested. */
-HKTEST_UNUSED _Noreturn static void hktest_bail(const char *why)
+HKTEST_UNUSED __attribute__((noreturn)) static void hktest_bail(const char *why)
 {
     printf("Bail out! %s\n", why);
     fflush(stdout);

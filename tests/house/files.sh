@@ -3,13 +3,13 @@
 # Why: small files with a card can be read one at a time.
 . "${HK_SRC:?}/tests/house/tap.sh"
 
-for f in lib/*/*.c lib/*/*.cc tools/*.c tests/*/*.c tests/*/*.cc; do
+for f in lib/*/*.c lib/*/*.cc tools/*.c tests/*/*.c tests/*/*.cc examples/*.c examples/*.cc; do
     [ -f "$f" ] || continue
     n=$(wc -l < "$f")
     [ "$n" -le 500 ] || echo "$f has $n lines"
 done | check "source files have at most 500 lines"
 
-for f in lib/*/*.h tools/*.h include/*.h tests/*.h tests/*/*.h; do
+for f in lib/*/*.h tools/*.h include/*.h include/*/*.hpp tests/*.h tests/*/*.h; do
     [ -f "$f" ] || continue
     n=$(wc -l < "$f")
     [ "$n" -le 250 ] || echo "$f has $n lines"
@@ -27,7 +27,7 @@ for f in lib/*/*.[ch] lib/*/*.cc lib/*/*.def tools/*.[ch]; do
     [ "$(printf '%s\n' "$card" | wc -l)" -le 40 ] || echo "$f: the card is longer than 40 lines"
 done | check "every file of the library and of the tool opens with a card"
 
-for f in tests/*/*.c tests/*/*.sh tests/*.h include/*.h configure.ac Makefile.am lib/*.am tools/*.am tests/*.am bootstrap hakmem-run; do
+for f in tests/*/*.c tests/*/*.sh tests/*.h include/*.h include/*/*.hpp examples/*.c examples/*.cc configure.ac Makefile.am lib/*.am tools/*.am tests/*.am bootstrap hakmem-run; do
     head -n 3 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f: no SPDX line"
 done | check "SPDX lines"
 
@@ -39,6 +39,6 @@ printf '%s\n' "$tracked" | while read -r f; do
     [ "$(head -c 4 "$f" 2> /dev/null | tr -d '\0')" != "$(printf '\177ELF')" ] || echo "$f is a binary"
 done | check "no binary is kept under version control"
 
-grep -nE '\b(TODO|FIXME|XXX)\b' lib/*/*.[ch] tools/*.[ch] include/*.h | check "no promises in the code"
+grep -nE '\b(TODO|FIXME|XXX)\b' lib/*/*.[ch] tools/*.[ch] include/*.h include/*/*.hpp | check "no promises in the code"
 grep -nE '^[[:space:]]*#[[:space:]]*if 0' lib/*/*.[ch] tools/*.[ch] tests/*/*.c | check "no dead code"
 finish
