@@ -14,7 +14,7 @@
 
 static const char usage[] =
     "usage: " TOOL " [--version] [--prefix] [--includedir] [--libdir]\n"
-    "                     [--cflags] [--libs [--static]]\n"
+    "                     [--cmakedir] [--cflags] [--libs [--static]]\n"
     "       " TOOL " modes [--json]\n"
     "       " TOOL " knobs [--json] [NAME...]\n"
     "       " TOOL " explain [--json] [--conf FILE] [NAME=VALUE...]\n"
@@ -42,6 +42,7 @@ enum {
     OPT_STATIC,
     OPT_JSON,
     OPT_MDOC,
+    OPT_SHELL,
     OPT_CONF,
     OPT_SVG,
     OPT_PROCESS,
@@ -53,11 +54,13 @@ static const struct option options[] = {
     {"prefix", no_argument, NULL, OPT_VALUE},
     {"includedir", no_argument, NULL, OPT_VALUE},
     {"libdir", no_argument, NULL, OPT_VALUE},
+    {"cmakedir", no_argument, NULL, OPT_VALUE},
     {"cflags", no_argument, NULL, OPT_CFLAGS},
     {"libs", no_argument, NULL, OPT_LIBS},
     {"static", no_argument, NULL, OPT_STATIC},
     {"json", no_argument, NULL, OPT_JSON},
     {"mdoc", no_argument, NULL, OPT_MDOC},
+    {"shell", required_argument, NULL, OPT_SHELL},
     {"conf", required_argument, NULL, OPT_CONF},
     {"svg", required_argument, NULL, OPT_SVG},
     {"process", required_argument, NULL, OPT_PROCESS},
@@ -82,11 +85,13 @@ static const struct command {
 #define COMMANDS (sizeof commands / sizeof *commands)
 #define NO_COMMAND                                                                                 \
     (1u << OPT_VALUE | 1u << OPT_CFLAGS | 1u << OPT_LIBS | 1u << OPT_STATIC | 1u << OPT_HELP)
+/* For the project itself: the tables of its manual and of its completions. */
+#define OURS (1u << OPT_MDOC | 1u << OPT_SHELL)
 
 struct asked {
-    unsigned given;                   /* a bit an option */
-    const char *conf, *svg, *process; /* theirs */
-    int *order;                       /* places in options of what was given */
+    unsigned given;                           /* a bit an option */
+    const char *conf, *svg, *process, *shell; /* theirs */
+    int *order;                               /* places in options of what was given */
     int count;
 };
 
@@ -110,6 +115,7 @@ static bool read_options(struct asked *a, int argc, char **argv)
         a->given |= 1u << o;
         a->order[a->count++] = i;
         if (o == OPT_CONF) a->conf = optarg;
+        if (o == OPT_SHELL) a->shell = optarg;
         if (o == OPT_SVG) a->svg = optarg;
         if (o == OPT_PROCESS) a->process = optarg;
     }
@@ -130,7 +136,8 @@ static enum status config(const struct asked *a)
 {
     bool cflags = a->given & 1u << OPT_CFLAGS, libs = a->given & 1u << OPT_LIBS;
     bool with_static = a->given & 1u << OPT_STATIC;
-    const char *odd = stranger(a, NO_COMMAND);
+    const char *odd = stranger(a, NO_COMMAND | 1u << OPT_SHELL);
+    if (!odd && a->shell) return words_print(a->shell);
     if (odd) return complain(USAGE, "--%s needs a command", odd);
     if (with_static && !libs) return complain(USAGE, "--static needs --libs");
     for (int i = 0; i < a->count; i++) {
@@ -139,6 +146,18 @@ static enum status config(const struct asked *a)
     }
     if (cflags || libs) flags_print(cflags, libs, with_static);
     return GOOD;
+}
+
+void words_walk(void (*tell)(const char *command, const char *option))
+{
+    for (unsigned c = 0; c <= COMMANDS; c++) {
+        unsigned takes = c ? commands[c - 1].takes : NO_COMMAND;
+        const char *name = c ? commands[c - 1].name : NULL;
+        if (name) tell(name, NULL);
+        for (const struct option *o = options; o->name; o++) {
+            if (takes & ~OURS & 1u << o->val) tell(name, o->name);
+        }
+    }
 }
 
 static enum status unknown(const char *name)

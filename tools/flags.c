@@ -41,7 +41,8 @@ const char *flags_value(const char *name)
     static const char *const values[][2] = {{"version", PACKAGE_VERSION},
                                             {"prefix", HK_PREFIX},
                                             {"includedir", HK_INCLUDEDIR},
-                                            {"libdir", HK_LIBDIR}};
+                                            {"libdir", HK_LIBDIR},
+                                            {"cmakedir", HK_LIBDIR "/cmake/hakmem"}};
     for (unsigned i = 0; i < sizeof values / sizeof *values; i++) {
         if (strcmp(name, values[i][0]) == 0) return values[i][1];
     }

@@ -42,6 +42,11 @@ PRINTF(2, 3) enum status complain(enum status s, const char *format, ...);
 void flags_print(bool cflags, bool libs, bool with_static);
 const char *flags_value(const char *name);
 
+/* words.c: a table for one shell's completions. */
+enum status words_print(const char *shell);
+/* config.c: tells each option, command NULL, then each command, option NULL, and its options. */
+void words_walk(void (*tell)(const char *command, const char *option));
+
 /* near.c: the name nearest to what was given; no name beyond a third of the letters is near. */
 struct near {
     const char *given;
