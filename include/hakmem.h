@@ -116,7 +116,14 @@ struct hakmem_stats {
 };
 
 /* Fill *out up to out->struct_bytes. 0, or -1 with errno EINVAL if that is no size of it. */
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* the structure has the same name */
+#endif
 int hakmem_stats(struct hakmem_stats *out);
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /* Write the statistics as text to a file descriptor; no allocation. */
 void hakmem_stats_write(int fd);

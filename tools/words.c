@@ -155,8 +155,7 @@ static void zsh(void)
 {
     fputs("_hakmem_config_commands=(\n", stdout);
     words_walk(zsh_command);
-    fputs(")\n_hakmem_config_of()\n{\n    case $1 in\n    '')\n        rest='' takes=(\n",
-          stdout);
+    fputs(")\n_hakmem_config_of()\n{\n    case $1 in\n    '')\n        rest='' takes=(\n", stdout);
     words_walk(zsh_row);
     fputs("    ) ;;\n    esac\n}\n", stdout);
     values();

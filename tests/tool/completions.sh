@@ -82,7 +82,7 @@ if command -v zsh > /dev/null; then
     for f in "$HK_SRC"/completions/zsh/_*; do zsh -f -n "$f" 2>&1; done > odd
     same "zsh: both can be read" "$(cat odd)" ""
     has() { grep -qF -e "$2" <<< "$1" || echo "# no $2"; }
-    { got=$(zoffers hakmem-config '') && for w in $options; do has "$got" "$w["; done; has "$got" "1:command:"
+    { got=$(zoffers hakmem-config '') && for w in $options; do has "$got" "${w}["; done; has "$got" "1:command:"
       got=$(zoffers hakmem-config explain '') && for w in '--json[' '--conf=[' ':FILE:_files' '*:setting:_hakmem_config_setting'; do has "$got" "$w"; done
       has "$(zoffers hakmem-config --conf x check '')" "*:file:_files"
       grep -F -e --static <<< "$(zoffers hakmem-config check '')"; } > odd

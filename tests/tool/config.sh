@@ -61,6 +61,8 @@ if command -v pkg-config > /dev/null; then
 else
     skip "folders and flags are what pkg-config says" "no pkg-config"
 fi
+run --cmakedir
+same "--cmakedir" "$status $out" "0 $("$tool" --libdir)/cmake/hakmem"
 run --libs --version --libdir --prefix
 same "values in the order asked for, then the flags" "$status $out" \
     "0 $(value Version)
@@ -276,7 +278,7 @@ result $? "check: a text that is too long"
 
 run --help
 same "--help: status" $? 0
-for word in modes knobs explain check policy profile --svg --process --env --json --conf --cflags --libs --static --version --prefix --includedir --libdir; do
+for word in modes knobs explain check policy profile --svg --process --env --json --conf --cflags --libs --static --version --prefix --includedir --libdir --cmakedir; do
     [[ $out == *" "*"$word"* ]] || echo "# --help without $word"
     grep -qE "^\.(It|Nm|Op).*(Fl -|Cm )${word#--}\b|^\.Cm $word$" "$HK_SRC/man/hakmem-config.1" || echo "# the manual without $word"
 done > odd
@@ -304,6 +306,7 @@ explain: THP is not NAME=VALUE|explain THP
 --static needs --libs|--static --cflags
 unrecognized option|--lbs
 requires an argument|explain --conf
+--shell is bash, zsh or fish|--shell=csh
 EOF
 if [ -w /dev/full ]; then
     "$tool" knobs > /dev/full 2> err
@@ -312,7 +315,7 @@ fi
 
 # --- the manual
 
-same "the tables in the manual are current" "$("$HK_SRC/build-aux/man-tables" --check "$HK_SRC" "$tool" 2>&1)" ""
+same "the tables in the manual and the completions are current" "$("$HK_SRC/build-aux/man-tables" --check "$HK_SRC" "$tool" 2>&1)" ""
 mkdir page page/man && cp "$HK_SRC"/man/hakmem.7 "$HK_SRC"/man/hakmem.conf.5 page/man && chmod u+w page/man/*
 sed -i 's/^\.It Ev HAKMEM_THP Ta off/.It Ev HAKMEM_THP Ta on/' page/man/hakmem.7
 [[ $("$HK_SRC/build-aux/man-tables" --check page "$tool") == *"page/man/hakmem.7"* ]] &&

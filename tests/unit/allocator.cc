@@ -144,15 +144,16 @@ void frees()
 
 void threads()
 {
-    std::vector<std::vector<int, hakmem::allocator<int>>> rows(4);
+    const std::size_t rounds = 1000;
+    std::vector<std::vector<std::size_t, hakmem::allocator<std::size_t>>> rows(4);
     std::vector<std::thread> crew;
-    for (int i = 0; i < 4; i++)
+    for (std::size_t i = 0; i < 4; i++)
         crew.emplace_back([&, i] {
-            for (int round = 0; round < 1000; round++) rows[i].assign(round, i);
+            for (std::size_t n = 0; n < rounds; n++) rows[i].assign(n, i);
         });
     for (auto &t : crew) t.join();
     bool good = true;
-    for (int i = 0; i < 4; i++) good &= rows[i].size() == 999 && rows[i][998] == i;
+    for (std::size_t i = 0; i < 4; i++) good &= rows[i].size() == rounds - 1 && rows[i].back() == i;
     rows.clear();
     hktest_ok(good, "what threads allocated is freed by another");
 }
