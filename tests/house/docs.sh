@@ -24,14 +24,15 @@ for page in man/hakmem_*.3; do
     sed -n '/^\.Sh ATTRIBUTES/,/^\.Sh SEE/p' "$page" | grep -q 'MT-.*AS-' || echo "$page does not tell which threads and handlers may call"
     sed -n '/^\.Sh HISTORY/,$p' "$page" | grep -qE 'hakmem [1-9][0-9]*\.[0-9]+' || echo "$page does not tell since when"
 done | check "pages of functions have all their sections"
+tmp=$(mktemp) || exit 99
 prototypes() { tr -s '\n ' '  ' | tr ';' '\n' | sed -nE 's/ *([(),*]) */\1/g; s/^.*extern *"C" *\{//; s/^ *(.*hakmem_[a-z_]+\(.*\)).*/\1/p' | LC_ALL=C sort; }
 printf '#define HAKMEM_ATTR(x)\n#include "include/hakmem.h"\n' | ${CC:-cc} -E -P -x c -I. - | sed -n '/hakmem_malloc/,$p' |
-    sed '/^struct hakmem_stats {/,/^}/d' | prototypes > "${TMPDIR:-/tmp}/prototypes.$$"
+    sed '/^struct hakmem_stats {/,/^}/d' | prototypes > "$tmp"
 for page in man/hakmem_*.3; do
     awk '$1 == ".Ft" { sub(/^\.Ft /, ""); type = $0 } /^\.Sh DESC/ { exit }
         $1 == ".Fn" { name = $2; sub(/^\.Fn [a-z_]* /, ""); gsub(/" "/, ", "); gsub(/"/, ""); print type " " name "(" $0 ");" }' "$page"
-done | prototypes | diff "${TMPDIR:-/tmp}/prototypes.$$" - | check "their prototypes are the header's"
-rm -f "${TMPDIR:-/tmp}/prototypes.$$"
+done | prototypes | diff "$tmp" - | check "their prototypes are the header's"
+rm -f "$tmp"
 sed -n '/^struct hakmem_stats {/,/^};/s/^ *\(size_t\|uint64_t\) \([a-z_]*\);.*/\2/p' include/hakmem.h | LC_ALL=C sort |
     diff - <(sed -n 's/^\.It Va //p' man/hakmem_stats.3 | LC_ALL=C sort) | check "hakmem_stats(3) has every member of the structure"
 
@@ -63,7 +64,7 @@ if command -v mandoc > /dev/null; then
     for page in man/*.[1-8]; do mandoc -Tlint -W warning "$page"; done | check "mandoc -Tlint"
 fi
 if command -v shellcheck > /dev/null; then
-    shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format build-aux/man-tables build-aux/analyze tests/numa/run tests/fuzz/run .ci/run | check shellcheck
+    shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format build-aux/man-tables build-aux/changelog build-aux/analyze tests/numa/run tests/fuzz/run .ci/run | check shellcheck
     shellcheck -s bash -S warning completions/bash/* | check "shellcheck of completions"
     shellcheck -s bash -S warning -e SC1090,SC1091,SC2154 tests/*/*.sh | check "shellcheck of the tests"
 fi
