@@ -336,6 +336,8 @@ int main(void)
 }
 C
 echo 'int main(void) { return 0; }' > prog.c
+# tests/tool/use.sh runs the true one, on what was installed.
+printf '#!/bin/sh\ncase "$*" in "-B build -D hakmem_DIR=/"*/cmake/hakmem) ;; *) exit 1 ;; esac\n' > bin/cmake && chmod +x bin/cmake
 sed -n '/^\.Sh EXAMPLES/,/^\.Sh SEE/s/^\.Dl //p' "$HK_SRC/man/hakmem-config.1" > examples
 while read -r line; do
     # As if it were installed.
