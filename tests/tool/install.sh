@@ -43,7 +43,7 @@ same "nothing that is installed names the folder of the build" "$(cat odd)" ""
 staged a install && staged a uninstall
 result $? "make uninstall, after two installs"
 same "leaves no file" "$(find a ! -type d)" ""
-same "nor a folder of its own" "$(find a -name '*hakmem*')" ""
+same "nor a folder of its own" "$(find "a$prefix" -mindepth 1 -name '*hakmem*')" ""
 
 # As stow and others do: only the files go elsewhere.
 case $libdir in

@@ -100,7 +100,8 @@ for compiler in "$cxx" clang++; do
         done
     done
     echo '#include <hakmem/allocator.hpp>
-        int main() { hakmem::resource()->deallocate(hakmem::resource()->allocate(9), 9); return hakmem::allocator<long>() != hakmem::allocator<int>(); }' > few.cc
+        int main() { hakmem::allocator<long> a; a.deallocate(a.allocate(3), 3);
+            hakmem::resource()->deallocate(hakmem::resource()->allocate(9), 9); return a != hakmem::allocator<int>(); }' > few.cc
     # shellcheck disable=SC2086
     works "without exceptions and types at run time" $compiler -std=c++17 -Wall -Wextra -Werror -fno-exceptions -fno-rtti -I"$include" -o few few.cc -L"$lib_moved" -lhakmem
     works "it runs" ./few
