@@ -179,34 +179,50 @@ static void fish_line(const char *when, const char *how, const char *word, const
     putchar('\n');
 }
 
-static void fish_row(const char *command, const char *option)
+static void fish_option(const char *when, const char *option)
 {
-    char name[SHOW_BYTES], when[2 * SHOW_BYTES] = "__fish_use_subcommand";
+    char name[SHOW_BYTES];
+    snprintf(name, sizeof name, "--%s", option);
+    const struct about *a = about(name);
     const char *how = "-l";
-    if (command) snprintf(when, sizeof when, "__fish_seen_subcommand_from %s", command);
-    if (option) {
-        snprintf(name, sizeof name, "--%s", option);
-        const struct about *a = about(name);
-        if (*a->rest) how = a->rest[0] == 'F' ? "-r -F -l" : "-x -l";
-        fish_line(when, how, option, a->what);
-        return;
+    if (*a->rest) how = a->rest[0] == 'F' ? "-r -F -l" : "-x -l";
+    fish_line(when, how, option, a->what);
+}
+
+/* A setting in front of its value. */
+static void fish_setting(const char *when, enum hk_knob k)
+{
+    const struct hk_knob_row *row = &hk_knob_rows[k];
+    char pair[2 * SHOW_BYTES], word[SHOW_BYTES];
+    snprintf(pair, sizeof pair, "%s=", row->name);
+    fish_line(when, "-a", pair, row->help);
+    for (int64_t i = 0; row->type == HK_TYPE_WORD && show_word(k, i, word); i++) {
+        snprintf(pair, sizeof pair, "%s=%s", row->name, word);
+        fish_line(when, "-a", pair, NULL);
     }
+}
+
+static void fish_command(const char *when, const char *command)
+{
     const struct about *a = about(command);
     fish_line("__fish_use_subcommand", "-a", command, a->what);
     if (strcmp(a->rest, "FILE") == 0) printf("complete -c " TOOL " -n '%s' -F\n", when);
     if (a->rest[0] >= 'a') fish_line(when, "-a", a->rest, NULL);
     for (unsigned k = 0; k < HK_KNOBS; k++) {
-        const struct hk_knob_row *row = &hk_knob_rows[k];
-        if (strcmp(a->rest, "KNOB") == 0) fish_line(when, "-a", row->name, row->help);
-        if (strcmp(a->rest, "SETTING") != 0) continue;
-        snprintf(name, sizeof name, "%s=", row->name);
-        fish_line(when, "-a", name, row->help);
-        char pair[2 * SHOW_BYTES], word[SHOW_BYTES];
-        for (int64_t i = 0; row->type == HK_TYPE_WORD && show_word(k, i, word); i++) {
-            snprintf(pair, sizeof pair, "%s%s", name, word);
-            fish_line(when, "-a", pair, NULL);
-        }
+        if (strcmp(a->rest, "KNOB") == 0)
+            fish_line(when, "-a", hk_knob_rows[k].name, hk_knob_rows[k].help);
+        if (strcmp(a->rest, "SETTING") == 0) fish_setting(when, k);
     }
+}
+
+static void fish_row(const char *command, const char *option)
+{
+    char when[2 * SHOW_BYTES] = "__fish_use_subcommand";
+    if (command) snprintf(when, sizeof when, "__fish_seen_subcommand_from %s", command);
+    if (option)
+        fish_option(when, option);
+    else if (command)
+        fish_command(when, command);
 }
 
 static void fish(void)
