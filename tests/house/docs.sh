@@ -64,7 +64,9 @@ if command -v mandoc > /dev/null; then
     for page in man/*.[1-8]; do mandoc -Tlint -W warning "$page"; done | check "mandoc -Tlint"
 fi
 if command -v shellcheck > /dev/null; then
-    shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format build-aux/man-tables build-aux/changelog build-aux/analyze tests/numa/run tests/fuzz/run .ci/run | check shellcheck
+    shellcheck -S warning bootstrap hakmem-run tests/preload build-aux/format build-aux/man-tables build-aux/changelog build-aux/analyze tests/numa/run tests/fuzz/run .ci/run build-aux/abi packages/build \
+        tests/install/run debian/tests/[!c]* debian/*.prerm | check shellcheck
+    shellcheck -s sh -S warning packages/unpreload | check "shellcheck of the packages' text"
     shellcheck -s bash -S warning completions/bash/* | check "shellcheck of completions"
     shellcheck -s bash -S warning -e SC1090,SC1091,SC2154 tests/*/*.sh | check "shellcheck of the tests"
 fi
