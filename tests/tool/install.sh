@@ -37,7 +37,7 @@ if command -v man > /dev/null && command -v mandoc > /dev/null; then
 fi
 find a -name '*.tmp' -o -size 0 -type f > odd
 same "no file is empty or left over" "$(cat odd)" ""
-grep -rlF "$HK_BUILD" a --include='*.pc' --include='*.cmake' --include='*.1' --include='hakmem-run' --include='*.3' > odd
+grep -rIlF "$HK_BUILD" a --include='*.pc' --include='*.cmake' --include='*.1' --include='hakmem-run' --include='*.3' > odd
 same "nothing that is installed names the folder of the build" "$(cat odd)" ""
 
 staged a install && staged a uninstall
