@@ -83,6 +83,7 @@ static void fork_child(void)
     uint32_t half = KEY_BEING_MADE; /* by a thread that is not here */
     atomic_compare_exchange_strong_explicit(&key_state, &half, KEY_REFUSED, memory_order_relaxed,
                                             memory_order_relaxed);
+    hk_deep_fork_child();
     hk_checked_fork_child();
     hk_front_fork_child();
     hk_probe_loud();

@@ -39,6 +39,14 @@
 /* Reads what the sanitizers take for nobody's. */
 #define HK_UNSANITIZED __attribute__((no_sanitize("address", "thread")))
 #define HK_UNUSED      __attribute__((unused))
+/* A function whose last call, marked by the second, is a jump, however it is compiled. */
+#if defined(__clang__)
+#define HK_JUMPS
+#define HK_JUMP __attribute__((musttail))
+#else
+#define HK_JUMPS __attribute__((optimize("O2", "optimize-sibling-calls")))
+#define HK_JUMP
+#endif
 
 /*
  * Fetch p's line into this CPU's cache to be written. x86: PREFETCHW, which Intel's CPUs before

@@ -354,17 +354,40 @@ bool hk_sys_secure(void)
     return getauxval(AT_SECURE) != 0;
 }
 
-void (*hk_sys_loaded_function(const char *library, const char *name))(void)
+static void (*function_in(void *scope, const char *name))(void)
 {
-    int saved = errno;
     union {
         void *p;
         void (*f)(void);
-    } found = {NULL};
-    void *lib = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
-    if (lib) found.p = dlsym(lib, name);
-    errno = saved;
+    } found = {dlsym(scope, name)};
     return found.f;
+}
+
+void (*hk_sys_loaded_function(const char *library, const char *name))(void)
+{
+    int saved = errno;
+    void *lib = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+    void (*f)(void) = lib ? function_in(lib, name) : NULL;
+    errno = saved;
+    return f;
+}
+
+void (*hk_sys_next_function(const char *name))(void)
+{
+    int saved = errno;
+    void (*f)(void) = function_in(RTLD_NEXT, name);
+    errno = saved;
+    return f;
+}
+
+const struct link_map *hk_sys_loaded(const char *library)
+{
+    int saved = errno;
+    /* Past api/deep.c's, which is the one that asks. */
+    void *(*next)(const char *, int) = (void *(*)(const char *, int))hk_sys_next_function("dlopen");
+    const struct link_map *lib = next ? next(library, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+    errno = saved;
+    return lib;
 }
 
 long hk_sys_read_file(const char *path, char *out, size_t bytes)

@@ -4,7 +4,7 @@
  * Why: one published list (mmap munmap madvise mremap getrusage futex sched_yield write; open, read
  *   and close for files: settings, the group's limit, the maps for call sites, what
  *   the user asked to be written; mbind and get_mempolicy if he asked for nodes; mprotect if for
- *   guarded blocks), one place
+ *   guarded blocks, and where a plugin is opened with RTLD_DEEPBIND), one place
  * to inject faults, and errno kept: no function here changes it. Threads: all.
  */
 #ifndef HK_OS_SYS_H
@@ -16,6 +16,8 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+
+struct link_map;
 
 enum hk_sys_call {
     HK_SYS_MMAP,
@@ -114,10 +116,16 @@ void hk_sys_libc_free(void *p);
 /* Bytes that may be used of p, which is the C library's. */
 size_t hk_sys_libc_bytes(const void *p);
 /*
- * A function of a library that the program has loaded, in whatever scope; NULL without. The only
- * call here that may malloc: for paths that hold nothing and are not malloc's own.
+ * A function of a library that the program has loaded, in whatever scope; NULL without. It may
+ * malloc: for paths that hold nothing and are not malloc's own.
  */
 void (*hk_sys_loaded_function(const char *library, const char *name))(void);
+/*
+ * The function of that name that comes after this library's own, and what the loader knows of a
+ * library of this library's own scope; NULL without. These may malloc too.
+ */
+void (*hk_sys_next_function(const char *name))(void);
+const struct link_map *hk_sys_loaded(const char *library);
 /*
  * The start of a file as text, at most bytes - 1 of it, and a 0: what was read, or -1. Raw calls:
  * the C library's are cancellation points.

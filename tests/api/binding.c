@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -28,6 +29,7 @@ static void *(*make)(size_t);
 static void (*lib_free)(void *);
 static void *(*lib_resize)(void *, size_t);
 static int (*lib_register)(void);
+static pthread_barrier_t all;
 static const size_t sizes[] = {1, 24, 100, 1000, 5000, 40000, 120000, 140000, 300000, 5000000};
 #define SIZES (sizeof sizes / sizeof *sizes)
 
@@ -67,7 +69,6 @@ static void deep(void)
     }
 }
 
-static pthread_barrier_t all;
 static unsigned char *block[THREADS][BLOCKS];
 static size_t size_of(size_t i)
 {
@@ -116,6 +117,94 @@ static void *ours(void)
         p[i][3] = ~(size_t)14;
     }
     return p[BLOCKS / 2];
+}
+
+const char *whose(void)
+{
+    return "program";
+}
+
+/* Mappings of the C library's file. */
+static int libc_writable(void)
+{
+    char line[4096];
+    int count = 0;
+    FILE *f = fopen("/proc/self/maps", "r");
+    CHECK(f);
+    while (fgets(line, sizeof line, f))
+        count += strstr(line, " rw-p ") && strstr(line, "/libc.so.6");
+    fclose(f);
+    return count;
+}
+
+/* Its constructor, the C library for it, and the program allocate; it frees; the rest stays deep.
+ */
+static void deep_text(void)
+{
+    int writable = libc_writable();
+    void *library = open_deep();
+    CHECK(libc_writable() == writable); /* nothing of it was left so */
+    void (*text)(void) = (void (*)(void))dlsym(library, "lib_text");
+    const char *(*its)(void) = (const char *(*)(void))dlsym(library, "lib_whose");
+    CHECK(text && its);
+    text();
+    CHECK(!strcmp(its(), "plugin"));
+    for (size_t i = 0; i < SIZES; i++) {
+        lib_free(malloc(sizes[i]));
+        lib_free(lib_resize(malloc(sizes[i]), 2 * sizes[i]));
+        pass(make(sizes[i]), sizes[i], 7);
+    }
+}
+
+/* A plugin is looked for where the caller says, not where the malloc does. */
+static void found(void)
+{
+    void *library = look_up(dlopen(path, RTLD_NOW));
+    void *(*open)(const char *) = (void *(*)(const char *))dlsym(library, "lib_open");
+    CHECK(open && !dlopen("binding_found.so", RTLD_NOW | RTLD_DEEPBIND));
+    CHECK(open("binding_found.so"));
+}
+
+/* The C library by its name, as foreign function interfaces do. */
+static void by_name(void)
+{
+    void *libc = dlopen("libc.so.6", RTLD_NOW);
+    CHECK(libc);
+    char *(*its_strdup)(const char *) = (char *(*)(const char *))dlsym(libc, "strdup");
+    make = (void *(*)(size_t))dlsym(libc, "malloc");
+    lib_free = (void (*)(void *))dlsym(libc, "free");
+    lib_resize = (void *(*)(void *, size_t))dlsym(libc, "realloc");
+    CHECK(its_strdup && make && lib_free && lib_resize);
+    lib_free(its_strdup("text"));
+    for (size_t i = 0; i < SIZES; i++) {
+        lib_free(lib_resize(its_strdup("text"), sizes[i]));
+        free(lib_resize(make(sizes[i]), 2 * sizes[i]));
+        lib_free(malloc(sizes[i]));
+    }
+}
+
+static void *open_and_text(void *unused)
+{
+    pthread_barrier_wait(&all);
+    void *library = dlopen(path, RTLD_NOW | RTLD_DEEPBIND);
+    CHECK(library);
+    ((void (*)(void))dlsym(library, "lib_text"))();
+    return unused;
+}
+
+/* The first ones, all at once, and a child of theirs. */
+static void at_once(void)
+{
+    pthread_t t[THREADS];
+    pthread_barrier_init(&all, NULL, THREADS + 1);
+    for (uintptr_t k = 0; k < THREADS; k++)
+        CHECK(!pthread_create(&t[k], NULL, open_and_text, NULL));
+    pthread_barrier_wait(&all);
+    pid_t child = fork();
+    if (child == 0) _exit(dlopen("libc.so.6", RTLD_NOW) ? 0 : 3);
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    for (int k = 0; k < THREADS; k++) pthread_join(t[k], NULL);
 }
 
 /* To one whose scope has the C library's free alone. */
@@ -285,6 +374,10 @@ static const struct {
     void (*run)(void);
 } cases[] = {{"deep", deep},
              {"arenas", arenas},
+             {"deep-text", deep_text},
+             {"found", found},
+             {"by-name", by_name},
+             {"at-once", at_once},
              {"back", back},
              {"back-resized", back_resized},
              {"closed", closed},

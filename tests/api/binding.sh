@@ -12,7 +12,10 @@ compile() {
     # shellcheck disable=SC2086 # CC may carry options
     $cc -O1 -fno-builtin -pthread -D_GNU_SOURCE -w -o "$out" "$file" "$@" -ldl > "$dir/log" 2>&1
 }
-compile lib.so binding_lib.c -fPIC -shared && compile binding binding.c && compile own binding.c -DBINDING_OWN || {
+mkdir "$dir/sub"
+# shellcheck disable=SC2016 # for the loader
+compile lib.so binding_lib.c -fPIC -shared '-Wl,--enable-new-dtags,-rpath,$ORIGIN/sub' && cp "$dir/lib.so" "$dir/sub/binding_found.so" &&
+    compile binding binding.c -rdynamic && compile own binding.c -DBINDING_OWN || {
     sed 's/^/# /' "$dir/log"
     echo "1..0 # SKIP no shared libraries, or another C library than glibc"
     exit 0
@@ -37,11 +40,20 @@ ours=(env "LD_PRELOAD=$lib")
 invalid="hakmem: free of an invalid pointer: ADDRESS"
 
 # ---- RTLD_DEEPBIND, __libc_malloc ----
-run "blocks of a plugin that binds the C library's malloc are resized and freed" "${ours[@]}" "$binding" deep "$plugin"
-run "also those that have a mapping each" env GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1 "${ours[@]}" "$binding" deep "$plugin"
+same "without the library a plugin is found where its opener looks" "$("$binding" found "$plugin" 2>&1)" "done"
+run "a plugin that is bound deep gets this malloc; what else it binds is its own" "${ours[@]}" "$binding" deep-text "$plugin"
+run "it is found where its opener looks" "${ours[@]}" "$binding" found "$plugin"
+run "who opens the C library by name gets this malloc" "${ours[@]}" "$binding" by-name
+run "eight threads open the first ones at once, and one forks" "${ours[@]}" "$binding" at-once "$plugin"
+run "it frees blocks of ours" "${ours[@]}" "$binding" back "$plugin"
+run "and resizes them" "${ours[@]}" "$binding" back-resized "$plugin"
+run "blocks of a plugin are resized and freed" "${ours[@]}" "$binding" deep "$plugin"
+theirs=("${ours[@]}" HAKMEM_DEEPBIND=0)
+run "also those of one that binds the C library's malloc, with HAKMEM_DEEPBIND=0" "${theirs[@]}" "$binding" deep "$plugin"
+run "also those that have a mapping each" env GLIBC_TUNABLES=glibc.malloc.mmap_threshold=1 "${theirs[@]}" "$binding" deep "$plugin"
 run "also of all the C library's arenas, aligned ones too" "${ours[@]}" "$binding" arenas
-dies "its free of ours is found out by the C library" "free(): invalid pointer" "${ours[@]}" "$binding" back "$plugin"
-dies "its realloc of ours likewise" "realloc(): invalid pointer" "${ours[@]}" "$binding" back-resized "$plugin"
+dies "its free of ours is found out by the C library then" "free(): invalid pointer" "${theirs[@]}" "$binding" back "$plugin"
+dies "its realloc of ours likewise" "realloc(): invalid pointer" "${theirs[@]}" "$binding" back-resized "$plugin"
 for how in end start flags arena guard; do
     dies "what cannot be the C library's is not given to it: $how" "$invalid" "${ours[@]}" "$binding" forged-$how
 done

@@ -5,6 +5,7 @@
  * destructor. Why: RTLD_DEEPBIND, dlmopen and LD_AUDIT decide whose malloc that is. Build:
  * -DBINDING_AUDIT adds what ld.so calls in an audit library.
  */
+#include <dlfcn.h>
 #include <link.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -20,6 +21,39 @@ void *lib_make(size_t n);
 void lib_free(void *p);
 void *lib_resize(void *p, size_t n);
 int lib_register(void);
+void lib_text(void);
+const char *lib_whose(void);
+const char *whose(void);
+void *lib_open(const char *name);
+
+/* A block that the C library asks for on its behalf. */
+void lib_text(void)
+{
+    char *line = NULL, text[] = "a line\n";
+    size_t n = 0;
+    free(strdup("text"));
+    FILE *f = fmemopen(text, sizeof text, "r");
+    if (!f || getline(&line, &n, f) != 7) abort();
+    free(line);
+    fclose(f);
+}
+
+/* The program has one of these too. */
+const char *whose(void)
+{
+    return "plugin";
+}
+
+const char *lib_whose(void)
+{
+    return whose();
+}
+
+/* Looked for where this library says. */
+void *lib_open(const char *name)
+{
+    return dlopen(name, RTLD_NOW | RTLD_DEEPBIND);
+}
 
 void *lib_make(size_t n)
 {

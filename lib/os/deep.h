@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What: the C library's own malloc family, found by name in the C library, made to be others.
+ * Why: see api/deep.c.
+ */
+#ifndef HK_OS_DEEP_H
+#define HK_OS_DEEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Who looks for that name in the C library finds `to` from now on. */
+struct hk_instead {
+    const char *name;
+    void (*to)(void);
+};
+/*
+ * False: nothing was changed, as the C library or the kernel is not as expected. Not two threads at
+ * a time. For paths that hold nothing: it may malloc.
+ */
+bool hk_deep_replace(const struct hk_instead *names, size_t count);
+
+#endif
