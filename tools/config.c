@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What: hakmem-config: how to build with the library, which modes and settings it has, what a
- *   process would use, whether files of settings are right, what a process has learned.
+ *   process would use, whether files of settings are right, what a process has learned, and the
+ *   way to have it everywhere.
  * Why: whoever sets something should see what comes of it without running a program.
  */
 #include <getopt.h>
@@ -22,6 +23,7 @@ static const char usage[] =
     "       " TOOL " policy [--json] [--svg OUT.svg] [--process N] FILE\n"
     "       " TOOL " profile [--env] [--process N] FILE\n"
     "       " TOOL " topology [--json]\n"
+    "       " TOOL " preload enable|disable|status|test [OPTION...]\n"
     "  --cflags, --libs  options to compile and link with; --static: with libhakmem.a\n"
     "  modes             what each mode is for, and what it sets\n"
     "  knobs             all settings, or those named in full\n"
@@ -33,6 +35,7 @@ static const char usage[] =
     "                    last process in it or of number N; --svg: a chart of it over time\n"
     "  profile           the settings that freeze that: lines of a file, or words for env(1)\n"
     "  topology          nodes, CPUs, pages and limits of this machine\n"
+    "  preload           the library for all programs of this machine: runs hakmem-preload(8)\n"
     "The status is 0 if all is well, 1 if a setting or a file is wrong, 2 if the arguments are.\n";
 
 enum {
@@ -81,6 +84,7 @@ static const struct command {
     {"policy", tool_policy, 1u << OPT_JSON | 1u << OPT_SVG | 1u << OPT_PROCESS},
     {"profile", tool_profile, 1u << OPT_ENV | 1u << OPT_PROCESS},
     {"topology", tool_topology, 1u << OPT_JSON},
+    {"preload", tool_preload, 0},
 };
 #define COMMANDS (sizeof commands / sizeof *commands)
 #define NO_COMMAND                                                                                 \
@@ -168,7 +172,8 @@ static enum status unknown(const char *name)
     if (n.best) return complain(USAGE, "unknown command %s, did you mean %s?", name, n.best);
     return complain(
         USAGE,
-        "unknown command %s (there are modes, knobs, explain, check, policy, profile and topology)",
+        "unknown command %s (there are modes, knobs, explain, check, policy, profile, topology and "
+        "preload)",
         name);
 }
 
@@ -191,6 +196,9 @@ int main(int argc, char **argv)
 {
     struct asked a = {0};
     enum status s;
+    /* Its options are not looked at here. */
+    if (argc > 1 && strcmp(argv[1], "preload") == 0)
+        return tool_preload(&(struct request){.args = argv + 2, .count = argc - 2});
     if (!read_options(&a, argc, argv)) {
         fputs(TOOL ": --help tells more\n", stderr);
         s = USAGE;

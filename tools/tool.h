@@ -33,6 +33,7 @@ enum status tool_check(const struct request *r);
 enum status tool_policy(const struct request *r);
 enum status tool_profile(const struct request *r);
 enum status tool_topology(const struct request *r);
+enum status tool_preload(const struct request *r);
 
 /* config.c: a line on standard error; the status it stands for. */
 PRINTF(2, 3) enum status complain(enum status s, const char *format, ...);

@@ -3,13 +3,13 @@
 # Why: small files with a card can be read one at a time.
 . "${HK_SRC:?}/tests/house/tap.sh"
 
-for f in lib/*/*.c lib/*/*.cc tools/*.c tests/*/*.c tests/*/*.cc examples/*.c examples/*.cc; do
+for f in lib/*/*.c lib/*/*.cc tools/*.c tools/*/*.c tests/*/*.c tests/*/*.cc examples/*.c examples/*.cc; do
     [ -f "$f" ] || continue
     n=$(wc -l < "$f")
     [ "$n" -le 500 ] || echo "$f has $n lines"
 done | check "source files have at most 500 lines"
 
-for f in lib/*/*.h tools/*.h include/*.h include/*/*.hpp tests/*.h tests/*/*.h; do
+for f in lib/*/*.h tools/*.h tools/*/*.h include/*.h include/*/*.hpp tests/*.h tests/*/*.h; do
     [ -f "$f" ] || continue
     n=$(wc -l < "$f")
     [ "$n" -le 250 ] || echo "$f has $n lines"
@@ -17,9 +17,9 @@ done | check "headers have at most 250 lines"
 
 # A function starts at a brace in column 1 and ends at the next closing one.
 awk '/^\{/ { start = FNR } /^\}/ { if (start && FNR - start > 61) print FILENAME ":" start ": " FNR - start - 1 " lines"; start = 0 }' \
-    lib/*/*.c lib/*/*.cc tools/*.c tests/*/*.c tests/*/*.cc | check "functions have at most 60 lines"
+    lib/*/*.c lib/*/*.cc tools/*.c tools/*/*.c tests/*/*.c tests/*/*.cc | check "functions have at most 60 lines"
 
-for f in lib/*/*.[ch] lib/*/*.cc lib/*/*.def tools/*.[ch]; do
+for f in lib/*/*.[ch] lib/*/*.cc lib/*/*.def tools/*.[ch] tools/*/*.[ch] tools/*/*.def; do
     head -n 1 "$f" | grep -q 'SPDX-License-Identifier: MIT' || echo "$f: no SPDX line first"
     card=$(awk 'FNR > 1 { print } /\*\// && FNR > 1 { exit }' "$f")
     printf '%s\n' "$card" | grep -q 'What: ' || echo "$f: the card has no What"
@@ -39,6 +39,6 @@ printf '%s\n' "$tracked" | while read -r f; do
     [ "$(head -c 4 "$f" 2> /dev/null | tr -d '\0')" != "$(printf '\177ELF')" ] || echo "$f is a binary"
 done | check "no binary is kept under version control"
 
-grep -nE '\b(TODO|FIXME|XXX)\b' lib/*/*.[ch] tools/*.[ch] include/*.h include/*/*.hpp | check "no promises in the code"
-grep -nE '^[[:space:]]*#[[:space:]]*if 0' lib/*/*.[ch] tools/*.[ch] tests/*/*.c | check "no dead code"
+grep -nE '\b(TODO|FIXME|XXX)\b' lib/*/*.[ch] tools/*.[ch] tools/*/*.[ch] include/*.h include/*/*.hpp | check "no promises in the code"
+grep -nE '^[[:space:]]*#[[:space:]]*if 0' lib/*/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*/*.c | check "no dead code"
 finish

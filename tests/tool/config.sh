@@ -74,7 +74,7 @@ $("$tool" --libs)"
 usr() {
     # shellcheck disable=SC2086 # CC may carry flags
     $cc -std=gnu11 -D_GNU_SOURCE -I"$HK_SRC/tools" -I"$HK_SRC/lib" -DPACKAGE_VERSION='"1"' -DHK_PREFIX='"/usr"' \
-        -DHK_INCLUDEDIR='"/usr/include"' -DHK_LIBDIR="\"$1\"" -DHK_MULTIARCH='"any-linux-gnu"' -DHK_LIBS_PRIVATE='"-pthread"' -DHK_LIBNUMA=0 \
+        -DHK_INCLUDEDIR='"/usr/include"' -DHK_LIBDIR="\"$1\"" -DHK_SBINDIR='"/usr/sbin"' -DHK_MULTIARCH='"any-linux-gnu"' -DHK_LIBS_PRIVATE='"-pthread"' -DHK_LIBNUMA=0 \
         -o usr "$HK_SRC"/tools/*.c "$HK_SRC"/lib/core/{knobs,map}.c "$HK_SRC"/lib/os/{lock,report,sys}.c || exit 99
     ./usr --cflags --libs
 }
@@ -293,7 +293,7 @@ while IFS='|' read -r text arguments; do
     result $? "bad usage: $arguments"
 done << 'EOF'
 unknown command explian, did you mean explain?|explian
-unknown command frobnicate (there are modes, knobs, explain, check, policy, profile and topology)|frobnicate
+unknown command frobnicate (there are modes, knobs, explain, check, policy, profile, topology and preload)|frobnicate
 modes takes no arguments, and got fast|modes fast
 modes does not take --conf|modes --conf=x
 knobs does not take --libdir|knobs --json --libdir

@@ -128,7 +128,7 @@ static void count_user(struct users *u, const char *pid, const char *root)
     FILE *f = fopen(path, "re");
     free(path);
     if (!f) {
-        u->unread += errno != ENOENT;
+        u->unread += errno != ENOENT && errno != ESRCH;
         return;
     }
     while (fgets(line, sizeof line, f)) {
@@ -141,7 +141,7 @@ static void count_user(struct users *u, const char *pid, const char *root)
         has = true;
         old |= deleted;
     }
-    u->unread += ferror(f) != 0;
+    u->unread += ferror(f) && errno != ESRCH; /* it ended meanwhile */
     fclose(f);
     u->mapped += has;
     u->old += old;

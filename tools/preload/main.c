@@ -25,14 +25,20 @@ static const char usage[] =
     "The status is 0 if all is well (status: it is enabled), 1 if something is wrong, 2 if the\n"
     "arguments are, 3 if status finds it not enabled, 4 if the test cannot be run here.\n";
 
-enum { ROOT = 1 << 0, LIBRARY = 1 << 1, NO_TEST = 1 << 2, DRY = 1 << 3, JSON = 1 << 4 };
-enum { QUICK = 1 << 5, LIST = 1 << 6, HELP = 1 << 7, VERSION = 1 << 8 };
+enum {
+    OPT_ROOT = 1 << 0,
+    OPT_LIBRARY = 1 << 1,
+    OPT_NO_TEST = 1 << 2,
+    OPT_DRY = 1 << 3,
+    OPT_JSON = 1 << 4
+};
+enum { OPT_QUICK = 1 << 5, OPT_LIST = 1 << 6, OPT_HELP = 1 << 7, OPT_VERSION = 1 << 8 };
 static const struct option options[] = {
-    {"root", required_argument, NULL, ROOT}, {"library", required_argument, NULL, LIBRARY},
-    {"no-test", no_argument, NULL, NO_TEST}, {"dry-run", no_argument, NULL, DRY},
-    {"json", no_argument, NULL, JSON},       {"quick", no_argument, NULL, QUICK},
-    {"list", no_argument, NULL, LIST},       {"help", no_argument, NULL, HELP},
-    {"version", no_argument, NULL, VERSION}, {NULL, 0, NULL, 0},
+    {"root", required_argument, NULL, OPT_ROOT}, {"library", required_argument, NULL, OPT_LIBRARY},
+    {"no-test", no_argument, NULL, OPT_NO_TEST}, {"dry-run", no_argument, NULL, OPT_DRY},
+    {"json", no_argument, NULL, OPT_JSON},       {"quick", no_argument, NULL, OPT_QUICK},
+    {"list", no_argument, NULL, OPT_LIST},       {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION}, {NULL, 0, NULL, 0},
 };
 static const struct command {
     const char *name;
@@ -40,10 +46,10 @@ static const struct command {
     int takes;
     bool names;
 } commands[] = {
-    {"enable", do_enable, ROOT | LIBRARY | NO_TEST | DRY, false},
-    {"disable", do_disable, ROOT | DRY, false},
-    {"status", do_status, ROOT | JSON, false},
-    {"test", do_test, ROOT | LIBRARY | QUICK | JSON | LIST, true},
+    {"enable", do_enable, OPT_ROOT | OPT_LIBRARY | OPT_NO_TEST | OPT_DRY, false},
+    {"disable", do_disable, OPT_ROOT | OPT_DRY, false},
+    {"status", do_status, OPT_ROOT | OPT_JSON, false},
+    {"test", do_test, OPT_ROOT | OPT_LIBRARY | OPT_QUICK | OPT_JSON | OPT_LIST, true},
 };
 
 enum status complain(enum status s, const char *format, ...)
@@ -98,11 +104,11 @@ static enum status run(const struct command *c, struct request *r, int given, ch
     if (r->library && *r->library != '/')
         return complain(USAGE, "--library: %s does not begin with /", r->library);
     r->names = args;
-    r->dry_run = given & DRY;
-    r->json = given & JSON;
-    r->no_test = given & NO_TEST;
-    r->quick = given & QUICK;
-    r->list = given & LIST;
+    r->dry_run = given & OPT_DRY;
+    r->json = given & OPT_JSON;
+    r->no_test = given & OPT_NO_TEST;
+    r->quick = given & OPT_QUICK;
+    r->list = given & OPT_LIST;
     return c->run(r);
 }
 
@@ -123,16 +129,16 @@ int main(int argc, char **argv)
             return USAGE;
         }
         given |= o;
-        if (o == ROOT) r.root = tree(optarg);
-        if (o == LIBRARY) r.library = optarg;
+        if (o == OPT_ROOT) r.root = tree(optarg);
+        if (o == OPT_LIBRARY) r.library = optarg;
     }
     enum status s = GOOD;
     const char *name = argv[optind];
     const struct command *c = commands, *end = commands + sizeof commands / sizeof *commands;
     while (name && c < end && strcmp(c->name, name) != 0) c++;
-    if (given & HELP)
+    if (given & OPT_HELP)
         fputs(usage, stdout);
-    else if (given & VERSION)
+    else if (given & OPT_VERSION)
         puts(PACKAGE_VERSION);
     else if (!name)
         s = complain(USAGE, "enable, disable, status or test?");
