@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/api.h"
+#include "api/beside.h"
 #include "api/checked.h"
 #include "front/fast.h"
 #include "front/harden.h"
@@ -26,7 +27,7 @@ static HK_COLD void *malloc_slow(size_t n)
         void *p = hk_hard_alloc(n, 1);
         if (HK_LIKELY(p != NULL)) return p;
     }
-    return hk_or_enomem(hk_front_alloc(n, HK_SITE));
+    return hk_or_enomem(hk_slow_alloc(n, HK_SITE));
 }
 
 HK_EXPORT void *hakmem_malloc(size_t n)
@@ -61,7 +62,7 @@ HK_EXPORT void hakmem_free_aligned_sized(void *p, size_t align HK_UNUSED, size_t
 
 static HK_COLD void *calloc_slow(size_t n)
 {
-    return hk_or_enomem(hk_front_calloc(n, HK_SITE));
+    return hk_or_enomem(hk_slow_calloc(n, HK_SITE));
 }
 
 /* A block of up to 64 bytes, without a call: c is its sixteenths. */
@@ -99,7 +100,7 @@ HK_EXPORT void *hakmem_realloc(void *p, size_t n)
         return NULL;
     }
     if (hk_checked_on()) return hk_or_enomem(hk_checked_realloc(p, n));
-    return hk_or_enomem(hk_front_realloc(p, n));
+    return hk_or_enomem(hk_slow_realloc(p, n));
 }
 
 #if HK_OVERRIDE
@@ -125,19 +126,19 @@ void *realloc(void *p, size_t n);
 
 static HK_COLD void *new_slow(size_t n)
 {
-    void *p = hk_front_alloc(n, HK_SITE);
+    void *p = hk_slow_alloc(n, HK_SITE);
     return p ? p : hk_new_retry(n, 0, 0);
 }
 
 static HK_COLD void *new_nothrow_slow(size_t n)
 {
-    void *p = hk_front_alloc(n, HK_SITE);
+    void *p = hk_slow_alloc(n, HK_SITE);
     return p ? p : hk_new_retry_nothrow(n, 0);
 }
 
 static HK_COLD void *new_aligned_slow(size_t n, size_t align)
 {
-    void *p = hk_front_alloc_aligned(n, align);
+    void *p = hk_slow_aligned(n, align);
     return p ? p : hk_new_retry(n, align, 0);
 }
 
@@ -170,7 +171,7 @@ HK_EXPORT void *_ZnwmSt11align_val_tRKSt9nothrow_t(size_t n, size_t align,
 {
     void *p = hk_fast_alloc_aligned(n, align);
     if (HK_LIKELY(p != NULL)) return p;
-    p = hk_front_alloc_aligned(n, align);
+    p = hk_slow_aligned(n, align);
     return HK_LIKELY(p != NULL) ? p : hk_new_retry_nothrow(n, align);
 }
 HK_ALIAS(_ZnwmSt11align_val_tRKSt9nothrow_t)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "api/api.h"
+#include "api/beside.h"
 #include "api/checked.h"
 #include "base/sizeclass.h"
 #include "front/fast.h"
@@ -19,7 +20,7 @@ void *hk_api_aligned(size_t align, size_t n)
     void *p = hk_fast_alloc_aligned(n, align);
     if (HK_LIKELY(p != NULL)) return p;
     if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return hk_or_enomem(NULL);
-    return hk_or_enomem(hk_front_alloc_aligned(n, align));
+    return hk_or_enomem(hk_slow_aligned(n, align));
 }
 
 HK_EXPORT void *hakmem_memalign(size_t align, size_t n)
@@ -51,7 +52,7 @@ HK_EXPORT int hakmem_posix_memalign(void **out, size_t align, size_t n)
         p = hk_checked_alloc(n, align, HK_BY_MALLOC, false);
     } else {
         p = hk_fast_alloc_aligned(n, align);
-        if (!p) p = hk_front_alloc_aligned(n, align);
+        if (!p) p = hk_slow_aligned(n, align);
     }
     if (!p) return ENOMEM;
     *out = p;
@@ -86,14 +87,23 @@ HK_EXPORT void *pvalloc(size_t n)
     return hk_api_aligned(page, hk_align_up(n ? n : 1, page));
 }
 
+/*
+ * As the C library's does, it calls the program's realloc: allocators that programs bring along
+ * have that one, and seldom this.
+ */
+HK_EXPORT void *reallocarray(void *p, size_t count, size_t size)
+{
+    size_t n;
+    if (__builtin_mul_overflow(count, size, &n)) return hk_or_enomem(NULL);
+    return realloc(p, n);
+}
+
 HK_ALIAS(hakmem_memalign)
 void *memalign(size_t align, size_t n);
 HK_ALIAS(hakmem_aligned_alloc)
 void *aligned_alloc(size_t align, size_t n);
 HK_ALIAS(hakmem_posix_memalign)
 int posix_memalign(void **out, size_t align, size_t n);
-HK_ALIAS(hakmem_reallocarray)
-void *reallocarray(void *p, size_t count, size_t size);
 HK_ALIAS(hakmem_usable_size)
 size_t malloc_usable_size(void *p);
 
@@ -127,8 +137,8 @@ void *hk_new_retry(size_t n, size_t align, int nothrow)
         if (!handler) break;
         handler(); /* frees something, throws, or does not return */
         void *p = hk_checked_on() ? hk_checked_alloc(n, align, HK_BY_NEW, false)
-                  : align         ? hk_front_alloc_aligned(n, align)
-                                  : hk_front_alloc(n, NULL);
+                  : align         ? hk_slow_aligned(n, align)
+                                  : hk_slow_alloc(n, NULL);
         if (p) return p;
     }
     if (nothrow) return NULL;

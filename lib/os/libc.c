@@ -5,6 +5,7 @@
  *   hand them to code whose free is ours. Its heap at the program break is known by its place.
  * Blocks with a mapping of their own, and those of its further arenas, may lie anywhere: they are
  * known by what glibc writes before them, which is read only where the kernel says that it can be.
+ * Where a sanitizer has a malloc of its own every block is that one's (os/beside.h).
  * Invariants: what glibc cannot have written by all its own rules is not passed on.
  * Threads: any; the block is the caller's, so what is before it stays.
  */
@@ -16,6 +17,7 @@
 #include <sys/auxv.h>
 
 #include "base/attr.h"
+#include "os/beside.h"
 #include "os/probe.h"
 
 /* Where the C library keeps the program break; reading it costs no call. */
@@ -95,6 +97,7 @@ HK_UNSANITIZED static bool in_arena(const struct head *h)
 
 bool hk_sys_libc_owns(const void *p)
 {
+    if (hk_beside_on()) return true; /* whose it is, and whether it is one, is looked at there */
     if (!__libc_free || (uintptr_t)p % sizeof(struct head) || !p) return false;
     if (at_break(p)) return true;
 #if HK_PROBED
@@ -107,13 +110,17 @@ bool hk_sys_libc_owns(const void *p)
 void hk_sys_libc_free(void *p)
 {
     int saved = errno;
-    __libc_free(p);
+    if (hk_beside_on())
+        __interceptor_free(p);
+    else
+        __libc_free(p);
     errno = saved;
 }
 
 /* The last word of a block is the next one's first, but of one with a mapping of its own. */
 size_t hk_sys_libc_bytes(const void *p)
 {
+    if (hk_beside_on()) return __interceptor_malloc_usable_size((void *)(uintptr_t)p);
     size_t bytes = head_of(p)->bytes, lost = bytes & FLAG_MAPPED ? 16 : 8;
     bytes &= ~FLAGS;
     return bytes > lost ? bytes - lost : 0;

@@ -155,6 +155,8 @@ patched 40 '\377\377\377\377\377\377\377\177'
 refused "a table beyond all files" "is bad: it is no shared library"
 patched 40 '\370\377\377\377\377\377\377\177'
 refused "a table beyond the end" "is truncated"
+patched 96 '\377\377\377\377\377\377\377\177'
+refused "a segment beyond the end" "is truncated"
 rm "$ours" && mkdir "$ours"
 refused "a folder" "is bad: it is no file"
 rmdir "$ours"

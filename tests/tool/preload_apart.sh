@@ -102,6 +102,12 @@ if readelf -lW "$tool" | grep -q INTERP; then
 fi
 apart=(unshare -m)
 [ "$(id -u)" = 0 ] && unshare -m true 2> /dev/null || apart=(unshare -Urm)
+echo a.so > "$file"
+# shellcheck disable=SC2016
+out=$("${apart[@]}" sh -c 'mount --bind "$1" "$1" && "$2" enable --no-test --root "$3"' sh "$file" "$tool" "$tree" 2>&1)
+same "where something is mounted over the file it says so" "$out" "hakmem-preload: cannot change $file: Device or resource busy (something is mounted there)"
+same "and leaves nothing" "$(ls -A "$tree/etc") $(cat "$file")" "ld.so.preload a.so"
+rm "$file"
 head -c 65536 "$lib" > "$dir/mine/libhakmem.so.1"
 # shellcheck disable=SC2016 # for the inner shell; echo is its own
 out=$("${apart[@]}" sh -c 'mkdir "$1/etc" && mount -t tmpfs none "$1/etc" && cp /etc/ld.so.cache "$1/etc" && mount --bind "$1/etc" /etc &&
