@@ -97,7 +97,10 @@ int main(int argc, char **argv)
     size_t n = 0;
     p = realloc(p, 20);
     p = realloc(p, 10);
-    p[argc > 1 ? 10 : 9] = 1;
+    if (argc > 1) {
+        char *volatile q = *argv[1] == 'c' ? calloc(2, 5) : *argv[1] == 'a' ? aligned_alloc(64, 10) : p;
+        q[10] = 1;
+    }
     if (malloc_usable_size(p) < 10 || posix_memalign(&aligned, 4096, 100) || (size_t)aligned % 4096) return 9;
     free(p), free(aligned), free(strdup("text")), free(calloc(3, 5)), free(aligned_alloc(64, 64));
     FILE *f = fmemopen(text, sizeof text, "r");
@@ -122,13 +125,15 @@ if sanitized asan "$cc" -fsanitize=address; then
         tells "a program with AddressSanitizer ends: it must come first" 1 "ASan runtime does not come first" "$mine" "$dir/asan"
     fi
     says "it works with verify_asan_link_order=0" "status 0: done" "$mine" "${no_order[@]}" "$dir/asan"
-    tells "and finds what it is for" 1 "heap-buffer-overflow" "$mine" "${no_order[@]}" "$dir/asan" wrong
+    for how in malloc calloc aligned_alloc; do
+        tells "and finds what it is for, in a block of $how" 1 "heap-buffer-overflow" "$mine" "${no_order[@]}" "$dir/asan" $how
+    done
     says "in hardened mode too" "status 0: done" "$mine" "${no_order[@]}" HAKMEM_HARDENED=1 "$dir/asan"
     says "and where the file is not" "status 0: done" "" "$dir/asan"
 fi
 if sanitized static-asan "$cc" -fsanitize=address -static-libasan; then
     says "a program with a static AddressSanitizer" "status 0: done" "$mine" "$dir/static-asan"
-    tells "and finds what it is for" 1 "heap-buffer-overflow" "$mine" "$dir/static-asan" wrong
+    tells "and finds what it is for" 1 "heap-buffer-overflow" "$mine" "$dir/static-asan" malloc
 fi
 if sanitized tsan "$cc" -fsanitize=thread; then says "a program with ThreadSanitizer" "status 0: done" "$mine" "$dir/tsan"; fi
 if sanitized lsan "$cc" -fsanitize=leak; then says "a program with LeakSanitizer" "status 0: done" "$mine" "$dir/lsan"; fi
