@@ -83,6 +83,7 @@ static bool enter(const char *root, const char *room, const char *preload)
 {
     umask(022);
     if (!apart()) return false;
+    /* Or what is mounted here would be so for all. Refused in a chroot that is no mount. */
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) return false;
     if (*root && (chroot(root) < 0 || chdir("/") < 0)) return false;
     if (mount("room", room, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") < 0 || chdir(room) < 0)
@@ -177,7 +178,9 @@ void apart_run(const char *root, const char *room, const char *preload, const ch
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         told->apart = enter(root, room, preload);
-        if (!told->apart) snprintf(told->why, sizeof told->why, "%s", strerror(errno));
+        if (!told->apart)
+            snprintf(told->why, sizeof told->why, "%s%s", strerror(errno),
+                     errno == EINVAL ? " (in a chroot? then from outside, with --root)" : "");
         if (told->apart) attend(room, command, seconds, fd, told);
         _exit(0);
     }

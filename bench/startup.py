@@ -1,0 +1,64 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What: how long a program takes that does nothing, without the library and with it.
+Why: every process of a machine pays for a preload at its start. Runs are interleaved, the order within a round changes;
+an empty library beside it shows what the loader takes for any.
+usage: startup.py [--rounds N] LIBRARY [NAME=LIBRARY...]"""
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import tempfile
+import time
+
+
+def empty_library(folder):
+    path = os.path.join(folder, "empty.so")
+    cc = os.environ.get("CC", "cc").split()
+    done = subprocess.run(cc + ["-shared", "-fPIC", "-Wl,-z,relro,-z,now", "-x", "c", "-o", path, "-"],
+                          input=b"int nothing;\n", check=False, stderr=subprocess.DEVNULL)
+    return path if done.returncode == 0 else None
+
+
+def run(library):
+    env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+    if library:
+        env["LD_PRELOAD"] = library
+    begin = time.perf_counter_ns()
+    pid = os.posix_spawn("/bin/true", ["/bin/true"], env)
+    _, status = os.waitpid(pid, 0)
+    took = time.perf_counter_ns() - begin
+    if status != 0:
+        raise SystemExit(f"/bin/true ended with {status} under {library}")
+    return took / 1000
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("library")
+    parser.add_argument("others", nargs="*", metavar="NAME=LIBRARY")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        arms = {"none": None, "empty": empty_library(folder), "hakmem": os.path.abspath(args.library)}
+        arms.update(other.split("=", 1) for other in args.others)
+        if arms["empty"] is None:
+            del arms["empty"]
+        times = {name: [] for name in arms}
+        for round_number in range(args.rounds + 10):
+            for name in random.sample(list(arms), len(arms)):
+                took = run(arms[name])
+                if round_number >= 10:
+                    times[name].append(took)
+        base = times["none"]
+        print(f"/bin/true, {args.rounds} rounds, microseconds from spawn to wait")
+        print(f"{'':10} {'least':>8} {'median':>8} {'median of the differences':>26} {'ratio of medians':>17}")
+        for name, t in times.items():
+            more = statistics.median(a - b for a, b in zip(t, base))
+            ratio = statistics.median(t) / statistics.median(base)
+            print(f"{name:10} {min(t):8.0f} {statistics.median(t):8.0f} {more:26.1f} {ratio:17.3f}")
+
+
+if __name__ == "__main__":
+    main()
