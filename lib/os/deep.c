@@ -28,7 +28,7 @@ struct table {
 /* ld.so has added the base already, where it could write to what it read that from. */
 static const void *place(const struct table *t, uintptr_t at)
 {
-    return (const void *)(at < t->base ? t->base + at : at); /* NOLINT(performance-no-int-to-ptr) */
+    return (const void *)(at < t->base ? t->base + at : at);
 }
 
 static bool find_table(const struct link_map *l, struct table *t)
@@ -72,10 +72,9 @@ static size_t lead(struct table *t, const char *name, uintptr_t to)
 /* Does the kernel have the range as a segment that may be read alone? */
 static bool is_read_only(const struct table *t, uintptr_t from, uintptr_t to)
 {
-    const ElfW(Ehdr) *e = (const ElfW(Ehdr) *)t->base; /* NOLINT(performance-no-int-to-ptr) */
+    const ElfW(Ehdr) *e = (const ElfW(Ehdr) *)t->base;
     if (!e || memcmp(e->e_ident, ELFMAG, SELFMAG) != 0) return false;
-    const ElfW(Phdr) *p =
-        (const ElfW(Phdr) *)(t->base + e->e_phoff); /* NOLINT(performance-no-int-to-ptr) */
+    const ElfW(Phdr) *p = (const ElfW(Phdr) *)(t->base + e->e_phoff);
     for (unsigned i = 0; i < e->e_phnum; i++) {
         uintptr_t start = t->base + p[i].p_vaddr;
         if (p[i].p_type == PT_LOAD && from >= start && to <= start + p[i].p_filesz)
@@ -95,7 +94,7 @@ bool hk_deep_replace(const struct hk_instead *names, size_t count)
     size_t page = hk_sys_page_bytes();
     from = from / page * page;
     to = hk_align_up(to, page);
-    void *at = (void *)from; /* NOLINT(performance-no-int-to-ptr) */
+    void *at = (void *)from;
     if (!hk_sys_protect(at, to - from, HK_ACCESS_ALL)) return false;
     for (size_t i = 0; i < count; i++) lead(&t, names[i].name, (uintptr_t)names[i].to);
     hk_sys_protect(at, to - from, HK_ACCESS_READ);

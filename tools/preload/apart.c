@@ -71,7 +71,8 @@ static bool etc_with(const char *preload)
     DIR *d = opendir("/etc");
     bool done = d != NULL;
     for (struct dirent *e; done && (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strcmp(e->d_name, "ld.so.preload"))
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
+            strcmp(e->d_name, "ld.so.preload") != 0)
             done = bind_one(e->d_name);
     }
     if (d) closedir(d);
@@ -127,6 +128,19 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* All that the kernel lists there, as far as a buffer goes: the next round gets more. */
+static void end_children(const char *path)
+{
+    char pids[4096], *s = pids, *end;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, pids, sizeof pids - 1) : 0;
+    if (fd >= 0) close(fd);
+    if (n <= 0) return;
+    pids[n] = 0;
+    if (n == sizeof pids - 1) *strrchr(pids, ' ') = 0; /* not half a number */
+    for (long pid; (pid = strtol(s, &end, 10)) > 1; s = end) kill((pid_t)pid, SIGKILL);
+}
+
 /* Whatever it left running has become ours, as we are the reaper; each may leave more. */
 static void end_all(pid_t group)
 {
@@ -134,10 +148,8 @@ static void end_all(pid_t group)
     int status;
     kill(-group, SIGKILL);
     for (int i = 0; i < 400; i++) {
-        int pid, left = 0;
-        FILE *f = fopen(path, "re");
-        while (f && fscanf(f, "%d", &pid) == 1) kill(pid, SIGKILL);
-        if (f) fclose(f);
+        int left;
+        end_children(path);
         while ((left = waitpid(-1, &status, WNOHANG)) > 0) continue;
         if (left < 0) break; /* there are none */
         short_sleep();

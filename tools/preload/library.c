@@ -133,7 +133,7 @@ static void judge_kind(struct image *m, struct library *out)
 /* A section of that type, and the texts it refers to; NULL: none, or not as it should be. */
 static const Elf64_Shdr *section(const struct image *m, unsigned type, const Elf64_Shdr **texts)
 {
-    for (unsigned i = 0; i < m->head->e_shnum; i++) {
+    for (unsigned i = 0; m->sections && i < m->head->e_shnum; i++) {
         const Elf64_Shdr *s = &m->sections[i];
         if (s->sh_type != type || s->sh_offset % 8 || s->sh_link >= m->head->e_shnum) continue;
         *texts = &m->sections[s->sh_link];
@@ -153,7 +153,7 @@ static unsigned defines(const struct image *m, const char *name)
 {
     const Elf64_Shdr *texts, *s = section(m, SHT_DYNSYM, &texts);
     const Elf64_Shdr *v = NULL;
-    for (unsigned i = 0; i < m->head->e_shnum; i++) {
+    for (unsigned i = 0; m->sections && i < m->head->e_shnum; i++) {
         if (m->sections[i].sh_type == SHT_GNU_versym && m->sections[i].sh_offset % 2 == 0)
             v = &m->sections[i];
     }

@@ -11,10 +11,12 @@
 
 #include "preload.h"
 
+#define DEBIAN_FOLDER "lib/" HK_MULTIARCH
+
 /* What $LIB is for 64-bit programs of that tree: the C library's folder. */
 static const char *lib_folder(const char *root)
 {
-    static const char *const folders[] = {"lib/" HK_MULTIARCH, "lib64", "lib"};
+    static const char *const folders[] = {DEBIAN_FOLDER, "lib64", "lib"};
     const char *found = NULL;
     for (unsigned i = 0; i < sizeof folders / sizeof *folders && !found; i++) {
         char *a = text_of("%s/%s/libc.so.6", root, folders[i]);
