@@ -28,6 +28,7 @@ complete -c hakmem-config -n '__fish_seen_subcommand_from knobs' -a 'CAP_STEP_MI
 complete -c hakmem-config -n '__fish_seen_subcommand_from knobs' -a 'CAPS' -d 'of freed blocks of up to 1, 2, 4, 8, 16 and 31 times 64 KiB, how many times 64 KiB stay in a thread that holds too much; all 0: the oldest go'
 complete -c hakmem-config -n '__fish_seen_subcommand_from knobs' -a 'CGROUP' -d 'give all free memory back while the control group is within an eighth of its limit'
 complete -c hakmem-config -n '__fish_seen_subcommand_from knobs' -a 'CONF' -d 'file of settings, read after /etc/hakmem.conf'
+complete -c hakmem-config -n '__fish_seen_subcommand_from knobs' -a 'DEEPBIND' -d 'plugins opened with RTLD_DEEPBIND, and who opens the C library by name, get this malloc too; 0: the C library\'s'
 complete -c hakmem-config -n '__fish_seen_subcommand_from knobs' -a 'DYN1_AUTO' -d 'while learning: a size between 32 and 84 KiB that is asked for often gets a class of its own'
 complete -c hakmem-config -n '__fish_seen_subcommand_from knobs' -a 'DYN2_AUTO' -d 'the same for a second size'
 complete -c hakmem-config -n '__fish_seen_subcommand_from knobs' -a 'EVO_POLICY' -d 'while learning: rate what to do with freed memory, and obey'
@@ -88,6 +89,7 @@ complete -c hakmem-config -n '__fish_seen_subcommand_from explain' -a 'CAP_STEP_
 complete -c hakmem-config -n '__fish_seen_subcommand_from explain' -a 'CAPS=' -d 'of freed blocks of up to 1, 2, 4, 8, 16 and 31 times 64 KiB, how many times 64 KiB stay in a thread that holds too much; all 0: the oldest go'
 complete -c hakmem-config -n '__fish_seen_subcommand_from explain' -a 'CGROUP=' -d 'give all free memory back while the control group is within an eighth of its limit'
 complete -c hakmem-config -n '__fish_seen_subcommand_from explain' -a 'CONF=' -d 'file of settings, read after /etc/hakmem.conf'
+complete -c hakmem-config -n '__fish_seen_subcommand_from explain' -a 'DEEPBIND=' -d 'plugins opened with RTLD_DEEPBIND, and who opens the C library by name, get this malloc too; 0: the C library\'s'
 complete -c hakmem-config -n '__fish_seen_subcommand_from explain' -a 'DYN1_AUTO=' -d 'while learning: a size between 32 and 84 KiB that is asked for often gets a class of its own'
 complete -c hakmem-config -n '__fish_seen_subcommand_from explain' -a 'DYN2_AUTO=' -d 'the same for a second size'
 complete -c hakmem-config -n '__fish_seen_subcommand_from explain' -a 'EVO_POLICY=' -d 'while learning: rate what to do with freed memory, and obey'
@@ -159,4 +161,6 @@ complete -c hakmem-config -n '__fish_seen_subcommand_from profile' -x -l 'proces
 complete -c hakmem-config -n '__fish_seen_subcommand_from profile' -l 'env' -d 'as words for env(1)'
 complete -c hakmem-config -n '__fish_use_subcommand' -a 'topology' -d 'nodes, CPUs, pages and limits of this machine'
 complete -c hakmem-config -n '__fish_seen_subcommand_from topology' -l 'json' -d 'as JSON'
+complete -c hakmem-config -n '__fish_use_subcommand' -a 'preload' -d 'the library in all programs of the system'
+complete -c hakmem-config -n '__fish_seen_subcommand_from preload' -a 'enable disable status test'
 # end
