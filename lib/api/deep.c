@@ -38,7 +38,7 @@ static void replace(void)
 {
 #define INSTEAD(name)                                                                              \
     {                                                                                              \
-#name, (void (*)(void))(name)                                                              \
+#name, (void (*)(void))HK_BOUND(name)                                                      \
     }
     const struct hk_instead names[] = {INSTEAD(aligned_alloc),
                                        INSTEAD(calloc),

@@ -95,7 +95,7 @@ HK_EXPORT void *reallocarray(void *p, size_t count, size_t size)
 {
     size_t n;
     if (__builtin_mul_overflow(count, size, &n)) return hk_or_enomem(NULL);
-    return realloc(p, n);
+    return HK_BOUND(realloc)(p, n);
 }
 
 HK_ALIAS(hakmem_memalign)

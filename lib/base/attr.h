@@ -49,6 +49,27 @@
 #endif
 
 /*
+ * What an exported name stands for in the program: somebody's function that comes before ours, or
+ * ours. Without semantic interposition the compiler may take it for ours, and does when it sees all
+ * of the library.
+ */
+#if defined(__x86_64__)
+#define HK_BOUND(name)                                                                             \
+    ({                                                                                             \
+        void *at_;                                                                                 \
+        __asm__("movq " #name "@GOTPCREL(%%rip), %0" : "=r"(at_));                                 \
+        (__typeof__(&(name)))at_;                                                                  \
+    })
+#elif defined(__aarch64__)
+#define HK_BOUND(name)                                                                             \
+    ({                                                                                             \
+        void *at_;                                                                                 \
+        __asm__("adrp %0, :got:" #name "\n\tldr %0, [%0, :got_lo12:" #name "]" : "=r"(at_));       \
+        (__typeof__(&(name)))at_;                                                                  \
+    })
+#endif
+
+/*
  * Fetch p's line into this CPU's cache to be written. x86: PREFETCHW, which Intel's CPUs before
  * Broadwell take for a NOP; compilers do not use it unless told of a later CPU.
  */
