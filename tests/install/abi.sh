@@ -17,7 +17,7 @@ variant() {
     [ -z "${2-}" ] || sed -i -E "$2" "$dir"/v/include/hakmem.h "$dir"/v/api/*.c
     [ -z "${2-}" ] || ! diff -r "$HK_SRC/include" "$dir/v/include" > "$dir/changed" || return 1
     # shellcheck disable=SC2086 # words
-    $cc -std=gnu11 -D_GNU_SOURCE -g -O1 -w -fPIC -shared $code $defines -I"$dir/v" -I"$dir/v/include" -I"$HK_SRC/lib" "$dir"/v/api/*.c \
+    $cc -std=gnu11 -D_GNU_SOURCE -g -O1 -w -fPIC -DPIC -shared $code $defines -I"$dir/v" -I"$dir/v/include" -I"$HK_SRC/lib" "$dir"/v/api/*.c \
         "$HK_BUILD/lib/.libs/libhkcore.a" "$HK_BUILD/lib/.libs/libhkcxx.a" -Wl,-soname,libhakmem.so.1 \
         -Wl,--version-script="$HK_SRC/lib/libhakmem.map" -o "$dir/variant.so" > "$dir/log" 2>&1 || { sed 's/^/# /' "$dir/log" && return 1; }
 }
