@@ -119,8 +119,9 @@ extern void _ZSt17__throw_bad_allocv(void) HK_WEAK;
 typedef void (*any_function)(void);
 static any_function late(const char *name)
 {
-    any_function f = (any_function)hk_sys_loaded_function("libstdc++.so.6", name);
-    return f ? f : (any_function)hk_sys_loaded_function("libc++.so.1", name);
+    struct link_map *library = hk_sys_loaded("libstdc++.so.6");
+    if (!library) library = hk_sys_loaded("libc++.so.1");
+    return library ? hk_sys_function_in(library, name) : NULL;
 }
 
 static new_handler current_handler(void)

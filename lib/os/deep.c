@@ -83,11 +83,10 @@ static bool is_read_only(const struct table *t, uintptr_t from, uintptr_t to)
     return false;
 }
 
-bool hk_deep_replace(const struct hk_instead *names, size_t count)
+bool hk_deep_replace(const struct link_map *libc, const struct hk_instead *names, size_t count)
 {
     struct table t;
-    const struct link_map *libc = hk_sys_loaded("libc.so.6");
-    if (!libc || !find_table(libc, &t)) return false;
+    if (!find_table(libc, &t)) return false;
     for (size_t i = 0; i < count; i++) lead(&t, names[i].name, 0);
     uintptr_t from = (uintptr_t)t.symbols, to = (uintptr_t)(t.symbols + t.end);
     if (!t.end || !is_read_only(&t, from, to)) return false;

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct link_map;
 /* Who looks for that name in the C library finds `to` from now on. */
 struct hk_instead {
     const char *name;
@@ -16,8 +17,8 @@ struct hk_instead {
 };
 /*
  * False: nothing was changed, as the C library or the kernel is not as expected. Not two threads at
- * a time. For paths that hold nothing: it may malloc.
+ * a time. Takes no lock.
  */
-bool hk_deep_replace(const struct hk_instead *names, size_t count);
+bool hk_deep_replace(const struct link_map *libc, const struct hk_instead *names, size_t count);
 
 #endif

@@ -363,15 +363,6 @@ static void (*function_in(void *scope, const char *name))(void)
     return found.f;
 }
 
-void (*hk_sys_loaded_function(const char *library, const char *name))(void)
-{
-    int saved = errno;
-    void *lib = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
-    void (*f)(void) = lib ? function_in(lib, name) : NULL;
-    errno = saved;
-    return f;
-}
-
 void (*hk_sys_next_function(const char *name))(void)
 {
     int saved = errno;
@@ -380,14 +371,22 @@ void (*hk_sys_next_function(const char *name))(void)
     return f;
 }
 
-const struct link_map *hk_sys_loaded(const char *library)
+struct link_map *hk_sys_loaded(const char *library)
 {
     int saved = errno;
-    /* Past api/deep.c's, which is the one that asks. */
+    /* Past api/deep.c's, which asks too. */
     void *(*next)(const char *, int) = (void *(*)(const char *, int))hk_sys_next_function("dlopen");
-    const struct link_map *lib = next ? next(library, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+    struct link_map *lib = next ? next(library, RTLD_LAZY | RTLD_NOLOAD) : NULL;
     errno = saved;
     return lib;
+}
+
+void (*hk_sys_function_in(struct link_map *library, const char *name))(void)
+{
+    int saved = errno;
+    void (*f)(void) = function_in(library, name);
+    errno = saved;
+    return f;
 }
 
 long hk_sys_read_file(const char *path, char *out, size_t bytes)

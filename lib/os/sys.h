@@ -116,16 +116,13 @@ void hk_sys_libc_free(void *p);
 /* Bytes that may be used of p, which is the C library's. */
 size_t hk_sys_libc_bytes(const void *p);
 /*
- * A function of a library that the program has loaded, in whatever scope; NULL without. It may
- * malloc: for paths that hold nothing and are not malloc's own.
- */
-void (*hk_sys_loaded_function(const char *library, const char *name))(void);
-/*
- * The function of that name that comes after this library's own, and what the loader knows of a
- * library of this library's own scope; NULL without. These may malloc too.
+ * The function of that name that comes after this library's own; what the loader knows of a library
+ * that is loaded (NULL: the program); a function in it or in what it needs. NULL without. These may
+ * malloc, and take the loader's lock: for paths that hold nothing and are not malloc's own.
  */
 void (*hk_sys_next_function(const char *name))(void);
-const struct link_map *hk_sys_loaded(const char *library);
+struct link_map *hk_sys_loaded(const char *library);
+void (*hk_sys_function_in(struct link_map *library, const char *name))(void);
 /*
  * The start of a file as text, at most bytes - 1 of it, and a 0: what was read, or -1. Raw calls:
  * the C library's are cancellation points.
