@@ -3,7 +3,8 @@
  * What: a program in which several mallocs meet: its argument says how (see `cases` at the end),
  * the next one names binding_lib.c's library. It prints "done" when all was as it should be. Why:
  * binding.sh preloads it. What one malloc gave comes to the free of another. Build: -DBINDING_OWN
- * with malloc and free of its own, and no more of the family.
+ * with malloc and free of its own, and no more of the family; -DBINDING_ASKS with such as ask the C
+ * library's.
  */
 #include <dlfcn.h>
 #include <malloc.h>
@@ -183,6 +184,64 @@ static void by_name(void)
     }
 }
 
+/* In whatever library, which has it from the C library. */
+static void through(void)
+{
+    void *library = look_up(dlopen(path, RTLD_NOW));
+    void (*its_free)(void *) = (void (*)(void *))dlsym(library, "free");
+    void *(*its_malloc)(size_t) = (void *(*)(size_t))dlsym(library, "malloc");
+    CHECK(its_free && its_malloc);
+    for (size_t i = 0; i < SIZES; i++) {
+        its_free(make(sizes[i]));
+        lib_free(its_malloc(sizes[i]));
+    }
+}
+
+/* A plugin that is on the library, in a program that is not. */
+static void bystander(void)
+{
+    void *before = dlsym(RTLD_DEFAULT, "malloc"), *library = open_deep();
+    void *(*open)(const char *) = (void *(*)(const char *))dlsym(library, "lib_open");
+    CHECK(open && open("libc.so.6") && dlsym(library, "hakmem_version"));
+    CHECK(dlsym(RTLD_DEFAULT, "malloc") == before);
+    lib_free(make(100));
+}
+
+static _Atomic int other; /* the thread that opens meanwhile; below 0: it is to begin */
+
+static void *open_meanwhile(void *unused)
+{
+    other = gettid();
+    CHECK(dlopen("libc.so.6", RTLD_NOW));
+    return unused;
+}
+
+/* Called by a constructor, which has the loader's lock; another thread's dlopen waits for it. */
+void opening(void)
+{
+    char name[64], text[512] = "";
+    pthread_t t;
+    if (other != -1) return;
+    other = 0;
+    CHECK(!pthread_create(&t, NULL, open_meanwhile, NULL));
+    while (!other) sched_yield();
+    snprintf(name, sizeof name, "/proc/self/task/%d/stat", other);
+    while (!strstr(text, ") S ")) {
+        FILE *f = fopen(name, "r");
+        CHECK(f && fgets(text, sizeof text, f));
+        fclose(f);
+    }
+    pthread_detach(t);
+    CHECK(dlopen("libc.so.6", RTLD_NOW));
+}
+
+static void nested(void)
+{
+    other = -1;
+    look_up(dlopen(path, RTLD_NOW));
+    CHECK(other > 0);
+}
+
 static void *open_and_text(void *unused)
 {
     pthread_barrier_wait(&all);
@@ -322,6 +381,38 @@ static void beside(void)
     for (int i = 0; i < 100; i++) CHECK(break_block[i][0] == i && break_block[i][4999] == i);
 }
 
+#if defined(BINDING_ASKS)
+/* Asks the C library's, which it looks for by name. */
+static void *asked(const char *name)
+{
+    return dlsym(dlopen("libc.so.6", RTLD_NOW | RTLD_NOLOAD), name);
+}
+
+static _Alignas(16) char store[1 << 16];
+static size_t used;
+void *malloc(size_t n)
+{
+    static void *(*ask)(size_t);
+    static int asking;
+    if (!ask && !asking++) ask = (void *(*)(size_t))asked("malloc");
+    if (ask) return ask(n);
+    used += (n + 15) & ~(size_t)15;
+    return used < sizeof store ? store + used - ((n + 15) & ~(size_t)15) : NULL;
+}
+
+void free(void *p)
+{
+    if ((char *)p < store || (char *)p >= store + sizeof store)
+        ((void (*)(void *))asked("free"))(p);
+}
+#endif
+
+static void asks(void)
+{
+    for (size_t i = 0; i < SIZES; i++) free(malloc(sizes[i]));
+    free(strdup("text"));
+}
+
 #ifdef BINDING_OWN
 static _Alignas(16) char store[1 << 22];
 static size_t used;
@@ -377,6 +468,10 @@ static const struct {
              {"deep-text", deep_text},
              {"found", found},
              {"by-name", by_name},
+             {"through", through},
+             {"bystander", bystander},
+             {"nested", nested},
+             {"asks", asks},
              {"at-once", at_once},
              {"back", back},
              {"back-resized", back_resized},

@@ -15,7 +15,7 @@ compile() {
 mkdir "$dir/sub"
 # shellcheck disable=SC2016 # for the loader
 compile lib.so binding_lib.c -fPIC -shared '-Wl,--enable-new-dtags,-rpath,$ORIGIN/sub' && cp "$dir/lib.so" "$dir/sub/binding_found.so" &&
-    compile binding binding.c -rdynamic && compile own binding.c -DBINDING_OWN || {
+    compile binding binding.c -rdynamic && compile own binding.c -DBINDING_OWN && compile asks binding.c -DBINDING_ASKS || {
     sed 's/^/# /' "$dir/log"
     echo "1..0 # SKIP no shared libraries, or another C library than glibc"
     exit 0
@@ -44,6 +44,8 @@ same "without the library a plugin is found where its opener looks" "$("$binding
 run "a plugin that is bound deep gets this malloc; what else it binds is its own" "${ours[@]}" "$binding" deep-text "$plugin"
 run "it is found where its opener looks" "${ours[@]}" "$binding" found "$plugin"
 run "who opens the C library by name gets this malloc" "${ours[@]}" "$binding" by-name
+run "who looks for malloc in another library gets this one" "${ours[@]}" "$binding" through "$plugin"
+run "a constructor opens a library while another thread waits to open the first" "${ours[@]}" "$binding" nested "$plugin"
 run "eight threads open the first ones at once, and one forks" "${ours[@]}" "$binding" at-once "$plugin"
 run "it frees blocks of ours" "${ours[@]}" "$binding" back "$plugin"
 run "and resizes them" "${ours[@]}" "$binding" back-resized "$plugin"
@@ -58,14 +60,21 @@ for how in end start flags arena guard; do
     dies "what cannot be the C library's is not given to it: $how" "$invalid" "${ours[@]}" "$binding" forged-$how
 done
 
+folder=$(dirname "$lib")
+
 # ---- libraries that are closed, other spaces ----
 run "a library is closed, its blocks and destructors" "${ours[@]}" "$binding" closed "$plugin"
 run "libraries with a C library of their own" "${ours[@]}" "$binding" spaces "$plugin"
 run "the library in such a space, in a program that has it" "${ours[@]}" "$binding" second "$lib"
 run "and in one that has not" "$binding" second "$lib"
 
+if compile on_ours.so binding_lib.c -fPIC -shared -L"$folder" -Wl,--no-as-needed -lhakmem -Wl,-rpath,"$folder"; then
+    run "a plugin on the library, bound deep, leaves a program without as it is" "$binding" bystander "$dir/on_ours.so"
+else
+    skip "a plugin on the library" "it cannot be built here"
+fi
+
 # ---- audit libraries: a space of their own; LD_PRELOAD is for the program's ----
-folder=$(dirname "$lib")
 if compile audit.so binding_lib.c -fPIC -shared -DBINDING_AUDIT &&
     compile audit_on_ours.so binding_lib.c -fPIC -shared -DBINDING_AUDIT -L"$folder" -Wl,--no-as-needed -lhakmem -Wl,-rpath,"$folder"; then
     # audited NAME AUDIT-LIBRARY WHOSE COMMAND...
@@ -87,4 +96,5 @@ fi
 # ---- mallocs of the program's own ----
 run "an allocator of other names, at the program break" "${ours[@]}" "$binding" beside
 run "a program that has malloc and free of its own, and nothing else" "${ours[@]}" "$dir/own" incomplete
+run "a program whose malloc asks the C library's, looked for by name" "${ours[@]}" "$dir/asks" asks
 finish

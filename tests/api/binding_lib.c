@@ -86,8 +86,10 @@ static void renew(int i)
     memset(own[i], i, size_of(i));
 }
 
+extern void opening(void) __attribute__((weak)); /* of the program */
 __attribute__((constructor)) static void first(void)
 {
+    if (opening) opening();
     for (int i = 0; i < OWN; i++) renew(i);
 }
 
