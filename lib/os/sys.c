@@ -354,21 +354,23 @@ bool hk_sys_secure(void)
     return getauxval(AT_SECURE) != 0;
 }
 
-static void (*function_in(void *scope, const char *name))(void)
+static void (*as_function(void *at))(void)
 {
     union {
         void *p;
         void (*f)(void);
-    } found = {dlsym(scope, name)};
+    } found = {at};
     return found.f;
 }
 
 void (*hk_sys_next_function(const char *name))(void)
 {
     int saved = errno;
-    void (*f)(void) = function_in(RTLD_NEXT, name);
+    /* Who stands before dlsym may be the one that asks then: seldom so here. */
+    void *at = dlvsym(RTLD_NEXT, name, "GLIBC_2.34");
+    if (!at) at = dlsym(RTLD_NEXT, name); /* an older C library */
     errno = saved;
-    return f;
+    return as_function(at);
 }
 
 struct link_map *hk_sys_loaded(const char *library)
@@ -384,7 +386,7 @@ struct link_map *hk_sys_loaded(const char *library)
 void (*hk_sys_function_in(struct link_map *library, const char *name))(void)
 {
     int saved = errno;
-    void (*f)(void) = function_in(library, name);
+    void (*f)(void) = as_function(dlsym(library, name));
     errno = saved;
     return f;
 }
