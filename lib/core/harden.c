@@ -16,12 +16,12 @@
 /* Among what the dynamic linker sealed: no page more for those who are not hardened. */
 __attribute__((section(".data.rel.ro"))) struct hk_harden hk_harden = {0};
 
-extern const ElfW(Ehdr) __ehdr_start HK_HIDDEN HK_WEAK; /* by the linker */
+extern const char __ehdr_start[] HK_HIDDEN HK_WEAK; /* by the linker; more follows it */
 
 /* Whether the dynamic linker sealed [from, end), or would have: else variables lie there too. */
 static bool sealed(uintptr_t from, uintptr_t end)
 {
-    const ElfW(Ehdr) *e = &__ehdr_start;
+    const ElfW(Ehdr) *e = (const void *)__ehdr_start;
     if (!e) return false;
     const ElfW(Phdr) *ph = (const void *)((const char *)e + e->e_phoff);
     uintptr_t page = hk_sys_page_bytes(), bias = 0;
