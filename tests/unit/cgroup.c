@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "hktest.h"
 
 static const struct {
@@ -72,7 +73,8 @@ int main(void)
     struct hk_cgroup g;
     hktest_ok(!hk_cgroup_read(&g) || g.room <= g.limit, "the process's own group");
     size_t most = stack_of(&g) - stack_of(NULL);
-    size_t bound = HK_TSAN ? 4096 : 2048; /* its wrappers of system calls have frames of their own */
+    size_t bound =
+        HK_TSAN ? 4096 : 2048; /* its wrappers of system calls have frames of their own */
     hktest_ok(most < bound || most > STACK_BYTES, "%zu bytes of stack: threads may have few", most);
     return hktest_done();
 }
