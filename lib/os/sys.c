@@ -366,7 +366,7 @@ static void (*as_function(void *at))(void)
 void (*hk_sys_next_function(const char *name))(void)
 {
     int saved = errno;
-    /* Who stands before dlsym may be the one that asks then: seldom so here. */
+    /* A dlsym that somebody put before the C library's would look behind itself, and find us. */
     void *at = dlvsym(RTLD_NEXT, name, "GLIBC_2.34");
     if (!at) at = dlsym(RTLD_NEXT, name); /* an older C library */
     errno = saved;

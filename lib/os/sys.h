@@ -4,7 +4,7 @@
  * Why: one published list (mmap munmap madvise mremap getrusage futex sched_yield write; open, read
  *   and close for files: settings, the group's limit, the maps for call sites, what
  *   the user asked to be written; mbind and get_mempolicy if he asked for nodes; mprotect if for
- *   guarded blocks, and where a plugin is opened with RTLD_DEEPBIND), one place
+ *   guarded blocks, and before the first dlopen of a library), one place
  * to inject faults, and errno kept: no function here changes it. Threads: all.
  */
 #ifndef HK_OS_SYS_H
