@@ -216,13 +216,24 @@ static bool kernel_has(size_t bytes)
     return p != NULL;
 }
 
+bool hk_map_grow_begin(size_t chunks, size_t seen)
+{
+    hk_lock_acquire(&grow_lock);
+    if (seen == SIZE_MAX || (heap_end >> HK_CHUNK_SHIFT) - seen < chunks) return true;
+    hk_lock_release(&grow_lock);
+    return false;
+}
+
+void hk_map_grow_end(void)
+{
+    hk_lock_release(&grow_lock);
+}
+
 void *hk_map_grow(size_t chunks, size_t *got)
 {
     if (chunks > HEAP_MAX >> HK_CHUNK_SHIFT) return NULL;
     /* Records come first: do not map gigabytes of them for what the kernel never gives. */
     if (chunks > PROBE_CHUNKS && !kernel_has(chunks << HK_CHUNK_SHIFT)) return NULL;
-    void *p = NULL;
-    hk_lock_acquire(&grow_lock);
     size_t want = heap_end / HK_CHUNK_BYTES / 4;
     if (want > GROW_MAX_CHUNKS) want = GROW_MAX_CHUNKS;
     if (want < GROW_MIN_CHUNKS) want = GROW_MIN_CHUNKS;
@@ -234,12 +245,9 @@ void *hk_map_grow(size_t chunks, size_t *got)
         at += SKIP_BYTES << i;
         done = map_heap(at, want << HK_CHUNK_SHIFT);
     }
-    if (done) {
-        p = (void *)(hk_window_base + at);
-        *got = want;
-    }
-    hk_lock_release(&grow_lock);
-    return p;
+    if (!done) return NULL;
+    *got = want;
+    return (void *)(hk_window_base + at);
 }
 
 void *hk_meta_alloc(size_t bytes)

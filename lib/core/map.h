@@ -178,8 +178,15 @@ bool hk_map_init(void);
  */
 uintptr_t hk_map_harden(uintptr_t key);
 /*
- * Fresh zeroed chunks with readable records: at least `chunks` of them, *got as many as were
- * mapped. NULL if refused; nothing is lost then.
+ * From here to the end nobody else lets the heap grow. False, and not begun, if it has grown by
+ * `chunks` or more since hk_map_chunks() was `seen`: who waited had better look again. SIZE_MAX:
+ * whatever others did.
+ */
+bool hk_map_grow_begin(size_t chunks, size_t seen);
+void hk_map_grow_end(void);
+/*
+ * Between the two: fresh zeroed chunks with readable records, at least `chunks` of them, *got as
+ * many as were mapped. NULL if refused; nothing is lost then.
  */
 void *hk_map_grow(size_t chunks, size_t *got);
 /* Metadata, zeroed, 128-byte aligned, never freed; NULL if refused. */

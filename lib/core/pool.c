@@ -18,6 +18,8 @@
 static _Atomic size_t outside_bytes; /* of blocks that are not the pool's */
 static _Atomic size_t limit_units = SIZE_MAX;
 
+#define OVERTAKEN_MOST 4 /* growths by others that a request waits for before it grows itself */
+
 HK_INLINE bool limited(void)
 {
     return HK_UNLIKELY(atomic_load_explicit(&limit_units, memory_order_relaxed) != SIZE_MAX);
@@ -167,25 +169,49 @@ static HK_COLD void *take_anywhere(struct hk_shard *s, struct request *r)
     return p;
 }
 
-/* Growth continues what is free at the end, most likely, unless that went wrong once. */
-static void *take_grown(struct hk_shard *s, struct request *r, size_t tail, bool *grown)
+enum growth { GROWN, OVERTAKEN, REFUSED };
+
+/*
+ * Growth continues what is free at the end, most likely, unless that went wrong once. What is fresh
+ * is in s before others that wait to grow go on: else each of them would map as much again.
+ */
+static enum growth take_grown(struct hk_shard *s, struct request *r, size_t seen, size_t tail,
+                              void **p)
 {
     size_t got, want = r->chunks + r->align - 1;
-    void *fresh = grow(s, want > tail ? want - tail : 1, &got);
-    *grown = fresh != NULL;
-    if (!fresh) return NULL;
-    hk_shard_enter(s);
-    hk_shard_add(s, hk_chunk_index(fresh), got);
-    void *p = take_within(s, r);
-    if (p) return leave_with(s, p, r);
-    hk_shard_leave(s);
-    return NULL;
+    want = want > tail ? want - tail : 1;
+    if (!hk_map_grow_begin(want, seen)) return OVERTAKEN;
+    void *fresh = grow(s, want, &got);
+    if (fresh) {
+        hk_shard_enter(s);
+        hk_shard_add(s, hk_chunk_index(fresh), got);
+        *p = take_within(s, r);
+        if (*p)
+            leave_with(s, *p, r);
+        else
+            hk_shard_leave(s);
+    }
+    hk_map_grow_end();
+    return fresh ? GROWN : REFUSED;
+}
+
+/* s has nothing; *p: what was got elsewhere. */
+static enum growth take_elsewhere(struct hk_shard *s, struct request *r, size_t seen, size_t tail,
+                                  void **p)
+{
+    if (hk_shards_several() && hk_shard_borrow(s, r->chunks, r->align)) {
+        *p = take_from(s, r);
+        if (*p || r->refused) return GROWN; /* else others were quicker */
+    }
+    return take_grown(s, r, seen, tail, p);
 }
 
 static void *take(struct request *r)
 {
     bool grown = false;
-    for (int waits = 0;;) {
+    for (int waits = 0, overtaken = 0;;) {
+        /* What others let the heap grow by may be another shard's, so not for ever. */
+        size_t seen = overtaken < OVERTAKEN_MOST ? hk_map_chunks() : SIZE_MAX;
         struct hk_shard *s = hk_shard_enter_here();
         if (HK_UNLIKELY(!s)) return NULL;
         void *p = take_within(s, r);
@@ -193,12 +219,14 @@ static void *take(struct request *r)
         size_t tail = grown ? 0 : hk_runs_tail(&s->runs);
         hk_shard_leave(s);
         if (r->refused) return NULL;
-        if (hk_shards_several() && hk_shard_borrow(s, r->chunks, r->align)) {
-            p = take_from(s, r);
-            if (p || r->refused) return p; /* else others were quicker */
+        enum growth g = take_elsewhere(s, r, seen, tail, &p);
+        if (p || r->refused) return p;
+        if (g == OVERTAKEN) {
+            overtaken++;
+            continue;
         }
-        p = take_grown(s, r, tail, &grown);
-        if (!p && !grown) p = take_anywhere(s, r);
+        grown = g == GROWN;
+        if (!grown) p = take_anywhere(s, r);
         if (p || r->refused) return p;
         if (!grown && !hk_purge_wait(&waits)) return NULL;
     }

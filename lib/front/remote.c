@@ -88,6 +88,7 @@ static HK_NOINLINE void start_ring(struct hk_heap *h, struct hk_ring *r, struct 
     uint32_t room = HK_RING_BYTES / (uint32_t)hk_class_bytes(u->cls);
     if (r->slab) evict(h, r);
     hk_mark(u, p);
+    h->rings[(r - h->ring) / 64] |= (uint64_t)1 << ((r - h->ring) % 64);
     *r = (struct hk_ring){u, p, p, 1, room};
     if (room <= 1) evict(h, r);
 }
@@ -114,8 +115,12 @@ void hk_remote_free_from(struct hk_heap *guest, struct hk_unit *u, void *p)
 
 void hk_remote_flush(struct hk_heap *h)
 {
-    for (unsigned i = 0; i < HK_RINGS; i++) {
-        if (h->ring[i].slab) evict(h, &h->ring[i]);
+    for (unsigned w = 0; w < HK_RINGS / 64; w++) {
+        for (uint64_t m = h->rings[w]; m; m &= m - 1) {
+            struct hk_ring *r = &h->ring[w * 64 + (unsigned)__builtin_ctzll(m)];
+            if (r->slab) evict(h, r);
+        }
+        h->rings[w] = 0;
     }
     for (unsigned i = 0; i < HK_OUTBOXES; i++) {
         if (h->outbox[i].to) send(h, &h->outbox[i]);

@@ -115,9 +115,13 @@ HK_INLINE uint32_t hk_policy_run_cap(size_t used_units, uint32_t holders)
 /* So does this much more memory in slabs with room, of a heap or left by threads, than last time.
  */
 #define HK_AWAKE_UNITS ((int)(16 * HK_MIB / HK_UNIT_BYTES))
-/* Blocks that a refill brings then, half of that while eager; to a thread that does little. */
-#define HK_RESTLESS_BLOCKS  256u
-#define HK_RESTLESS_REFILLS 4u /* slow paths between two looks at the clock then */
+/*
+ * Blocks that a refill brings then. To cut a list, each block is looked at in turn: of those that
+ * share a line with others fewer, as it costs little; to a thread that does little least of all.
+ */
+#define HK_RESTLESS_BLOCKS  512u
+#define HK_RESTLESS_CLOSE   128u /* of at most 64 bytes */
+#define HK_RESTLESS_REFILLS 4u   /* slow paths between two looks at the clock then */
 #define HK_LULL_BLOCKS      16u
 #define HK_LULL_MS          8u /* between two slow paths; the clock goes in steps of 4 */
 /* It ends with so many looks in a row that brought less than a MiB. */
@@ -129,7 +133,7 @@ HK_INLINE uint32_t hk_policy_run_cap(size_t used_units, uint32_t holders)
  * few of them. Who frees memory raises the alarm: eager then, refills are short and more of them
  * look at the clock. Looks that bring nothing end that, until there is more; but as long as slabs
  * with much room change from look to look what is free in them may yet come to rest, so the process
- * stays watchful: refills are a little longer, or it could end its work with bins so full that
+ * stays watchful: refills stay short, or it could end its work with bins so full that
  * nobody comes by. A flag that rarely changes costs slow paths no line that others write.
  */
 enum hk_unrest { HK_CALM, HK_WATCHFUL, HK_EAGER };
@@ -150,6 +154,12 @@ HK_INLINE bool hk_policy_eager(void)
 {
     return HK_UNLIKELY(atomic_load_explicit(&hk_policy_state.now, memory_order_relaxed) ==
                        HK_EAGER);
+}
+/* Blocks of so many bytes that a refill brings at most while the process is restless. */
+HK_INLINE uint32_t hk_policy_restless_refill(size_t bytes, bool lull)
+{
+    if (lull) return HK_LULL_BLOCKS;
+    return bytes <= HK_LINE_BYTES ? HK_RESTLESS_CLOSE : HK_RESTLESS_BLOCKS;
 }
 /* Whether a slow path that is the visits-th of its heap looks at the clock. */
 HK_INLINE bool hk_policy_tick_due(uint32_t visits, bool lull)

@@ -31,7 +31,7 @@ enum hk_heap_state { HK_HEAP_PARKED, HK_HEAP_BUSY, HK_HEAP_ATTACHED, HK_HEAP_LOS
 
 #define HK_RUN_SLOTS 32u
 #define HK_OUTBOXES  16u
-#define HK_RINGS     32u
+#define HK_RINGS     128u
 
 /* Freed blocks of one foreign slab, gathered. */
 struct hk_ring {
@@ -61,6 +61,7 @@ struct hk_heap {
         short_refills[HK_ALL_CLASSES]; /* refills that had to touch new blocks: the demand; fades */
     uint8_t streak[HK_ALL_CLASSES];    /* units of slabs filled since one of the class woke up */
     struct hk_ring ring[HK_RINGS];
+    uint64_t rings[HK_RINGS / 64]; /* a bit a ring that may hold some */
     struct hk_outbox outbox[HK_OUTBOXES];
     void *pending;              /* taken from the inbox, not yet freed */
     void *kept[HK_ALL_CLASSES]; /* parked: the bins of its last thread, for the next one */

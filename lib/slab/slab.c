@@ -197,7 +197,7 @@ HK_INLINE void give_list(struct hk_heap *h, struct hk_unit *u, unsigned c, void 
 static HK_NOINLINE bool give_some(struct hk_heap *h, struct hk_unit *u, unsigned c, uint32_t have)
 {
     char *list = u->free, *last = list;
-    uint32_t give = h->lull ? HK_LULL_BLOCKS : HK_RESTLESS_BLOCKS >> hk_policy_eager();
+    uint32_t give = hk_policy_restless_refill(hk_class_bytes(c), h->lull);
     if (have <= give) return false;
     for (uint32_t n = 1; last && n < give; n++) last = hk_slab_next(u, last);
     if (!last || !hk_link_next(last)) return false;

@@ -48,6 +48,9 @@ static void watchful(void)
 {
     hk_policy_hurry();
     hktest_ok(hk_policy_eager(), "an alarm makes eager");
+    hktest_ok(hk_policy_restless_refill(16, true) < hk_policy_restless_refill(16, false) &&
+                  hk_policy_restless_refill(16, false) < hk_policy_restless_refill(256, false),
+              "few blocks for who does little, more where each lies on a line of its own");
     hktest_ok(hk_policy_tick_due(HK_RESTLESS_REFILLS, false) && hk_policy_tick_due(1, true) &&
                   !hk_policy_tick_due(1, false),
               "more slow paths look at the clock, all of a thread that does little");

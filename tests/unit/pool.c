@@ -4,6 +4,7 @@
  *   its own invariants checked as it goes.
  * Why: a unit given out twice, or lost, is the worst that an allocator can do.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "core/huge.h"
@@ -271,6 +272,53 @@ static void soiled(void)
     hk_pool_free(p, 1);
 }
 
+enum { CROWD = 8, FRESH = 4 * CROWD };
+
+static void *one_chunk(void *arg)
+{
+    bool clean;
+    (void)arg;
+    return hk_pool_alloc(HK_CHUNK_UNITS, 1, &clean);
+}
+
+/*
+ * The heap is full, and grows; meanwhile more threads than one want some of it. That they do wait
+ * is likely, not certain: what was to be shown is that they are content with what came.
+ */
+static void crowd(void)
+{
+    pthread_t t[CROWD];
+    void *mine[CROWD];
+    struct hk_pool_stats before, after;
+    static void *aside[1 << 15];
+    size_t got, first = hk_map_chunks(), n = 0;
+    while (n < 1 << 15 && hk_shards_free_chunks()) aside[n++] = one_chunk(NULL);
+    struct hk_shard *s = hk_shard_here();
+    hk_pool_read_stats(&before);
+    HKTEST(hk_map_grow_begin(1, SIZE_MAX));
+    for (unsigned i = 0; i < CROWD; i++) HKTEST(!pthread_create(&t[i], NULL, one_chunk, NULL));
+    for (unsigned i = 0; i < 50; i++) hk_sys_pause();
+    void *fresh = hk_map_grow(FRESH, &got);
+    HKTEST(fresh && got >= FRESH);
+    hk_shard_enter(s);
+    hk_shard_add(s, hk_chunk_index(fresh), got);
+    hk_shard_leave(s);
+    hk_map_grow_end();
+    for (unsigned i = 0; i < CROWD; i++) pthread_join(t[i], &mine[i]);
+    hk_pool_read_stats(&after);
+    hktest_ok(n < 1 << 15 && after.grows == before.grows,
+              "%d threads waited for a growth: %llu of them grew too", CROWD,
+              (unsigned long long)(after.grows - before.grows));
+    bool once = hk_map_grow_begin(FRESH, first);
+    if (once) hk_map_grow_end();
+    hktest_ok(!once, "who waited looks again");
+    bool more = hk_map_grow_begin(2 * got, first);
+    if (more) hk_map_grow_end();
+    hktest_ok(more, "but not if it wants more than that");
+    for (unsigned i = 0; i < CROWD; i++) hk_pool_free(mine[i], HK_CHUNK_UNITS);
+    while (n) hk_pool_free(aside[--n], HK_CHUNK_UNITS);
+}
+
 int main(void)
 {
     struct hk_pool_stats s;
@@ -300,6 +348,7 @@ int main(void)
     stamps();
     borders();
     soiled();
+    crowd();
     hktest_ok(hk_pool_alloc((size_t)1 << 40, 1, &clean) == NULL, "an impossible size is refused");
     hk_pool_check();
     return hktest_done();
