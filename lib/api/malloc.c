@@ -11,7 +11,7 @@
 #include "api/beside.h"
 #include "api/checked.h"
 #include "front/fast.h"
-#include "front/harden.h"
+#include "front/hardfast.h"
 
 __attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
 
@@ -21,13 +21,20 @@ __attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
  */
 #define HK_SITE __builtin_return_address(0)
 
-static HK_COLD void *malloc_slow(size_t n)
+static HK_COLD void *malloc_slower(size_t n, const void *site)
 {
-    if (HK_LIKELY(atomic_load_explicit(&hk_harden.on, memory_order_acquire)) && n <= HK_MID_MAX) {
+    if (hk_hardened() && n <= HK_MID_MAX) {
         void *p = hk_hard_alloc(n, 1);
         if (HK_LIKELY(p != NULL)) return p;
     }
-    return hk_or_enomem(hk_slow_alloc(n, HK_SITE));
+    return hk_or_enomem(hk_slow_alloc(n, site));
+}
+
+/* Nobody's bins but those of hardened mode's threads are ever empty for long. */
+static HK_NOINLINE void *malloc_slow(size_t n)
+{
+    void *p = n < hk_hard_small() ? hk_hard_pop(n) : NULL;
+    return HK_LIKELY(p != NULL) ? p : malloc_slower(n, HK_SITE);
 }
 
 HK_EXPORT void *hakmem_malloc(size_t n)

@@ -55,7 +55,10 @@ bool hk_harden_start(unsigned level)
         hk_harden.guards = level > 1 ? GUARDS_LEVEL_2 : GUARDS_LEVEL_1;
         hk_harden.shadow = shadow;
         hk_harden.canary = hk_sys_secret(1) << HK_SLACK_BITS;
+        hk_harden.kinds = level > 1 ? 0 : HK_TINY_CLASSES;
         atomic_store_explicit(&hk_harden.on, true, memory_order_release);
+        if (level == 1)
+            atomic_store_explicit(&hk_harden.small, HK_SMALL_MOST + 1, memory_order_release);
     }
     seal(HK_ACCESS_READ);
     return shadow != 0;

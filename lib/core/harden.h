@@ -19,6 +19,8 @@ struct hk_harden {
     unsigned
         expected;  /* what the shadow of a block says whose first bytes are all to be looked at */
     size_t wipe;   /* bytes of a freed block that are cleared, and looked at before it is used */
+    _Atomic size_t small; /* release: requests below it are the quick halves'; 0: none, or level 2 */
+    unsigned kinds;       /* classes from 1 on whose frees are */
     size_t guards; /* big blocks that may have an inaccessible page behind them */
     uintptr_t shadow; /* address of the byte that address 0 would have */
     uint64_t canary;  /* secret, but for HK_SLACK_BITS of it, which are 0 */
@@ -31,11 +33,19 @@ HK_INLINE bool hk_hardened(void)
     return HK_UNLIKELY(atomic_load_explicit(&hk_harden.on, memory_order_acquire));
 }
 
+HK_INLINE size_t hk_hard_small(void)
+{
+    return atomic_load_explicit(&hk_harden.small, memory_order_acquire);
+}
+
 /* What a shadow byte says; with LIVE: and the block's kind, see front/harden.c. */
 #define HK_SHADOW_LIVE  0x80u
 #define HK_SHADOW_NEVER 3u /* none says that */
 #define HK_SHADOW_FREED 1u /* a block was here, and is free */
 #define HK_SHADOW_GUARD 2u /* a run with a page behind it that cannot be touched */
+
+/* Most that a tiny block serves, as there is a word behind it. */
+#define HK_SMALL_MOST (HK_TINY_MAX - 8)
 
 #define HK_SHADOW_SHIFT 4
 _Static_assert(1u << HK_SHADOW_SHIFT == HK_ALIGN_BYTES, "a byte for each place of a block");

@@ -31,6 +31,8 @@ void *hk_front_sample(unsigned c, size_t n, size_t align, bool zero, const void 
 void hk_front_free_far(void *p);
 /* The same, by who says that the block has n bytes: looked at in hardened mode. */
 void hk_front_free_far_sized(void *p, size_t n);
+/* In hardened mode: what its quick half leaves. */
+void hk_front_free_hard(void *p, size_t n, bool sized);
 /* p lies in the thread's own slab that begins with first, but is not surely a block in use. */
 void hk_front_free_doubtful(void *p, struct hk_heap *h, struct hk_unit *first);
 /* p lies in unit u, whose owner word is not the calling thread's heap. */

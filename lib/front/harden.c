@@ -9,8 +9,7 @@
 
 #include <string.h>
 
-#include "front/fast.h"
-#include "front/seal.h"
+#include "front/hardfast.h"
 #include "large/guard.h"
 #include "os/report.h"
 #include "os/sys.h"
@@ -63,8 +62,9 @@ HK_INLINE unsigned kind_for(size_t n)
 /* The bytes that p, live, was asked for, as far as is known; SIZE_MAX if it was overrun. */
 HK_INLINE size_t asked_for(const void *p, unsigned kind)
 {
-    size_t size = hk_class_bytes(class_of(kind)), n = hk_sealed(p, size);
+    size_t size = hk_class_bytes(class_of(kind));
     if (HK_UNLIKELY(is_bare(kind))) return size;
+    size_t n = hk_sealed(p, size);
     return HK_UNLIKELY(hk_overrun(p, size, n)) ? SIZE_MAX : n;
 }
 
@@ -76,6 +76,12 @@ HK_INLINE char *piece(const char *p, size_t size, size_t off)
     return (char *)p + (off < size - 16 ? off : size - 16);
 }
 
+HK_INLINE bool last_of(const char *p, size_t size)
+{
+    return hk_word_load(p, size - 16) | hk_word_load(p, size - 8);
+}
+
+/* A page at the end of a long block that nobody touched is not to become resident. */
 HK_INLINE void clear(char *p, size_t size)
 {
     if (HK_UNLIKELY(hk_harden.wipe != WIPE_SHORT)) {
@@ -85,7 +91,7 @@ HK_INLINE void clear(char *p, size_t size)
     memset(p, 0, 16);
     memset(piece(p, size, 16), 0, 16);
     memset(piece(p, size, 32), 0, 16);
-    memset(p + size - 16, 0, 16);
+    if (last_of(p, size)) memset(p + size - 16, 0, 16);
 }
 
 HK_INLINE uint64_t any_of(const char *p, size_t size)
@@ -104,27 +110,27 @@ static bool is_clear(const char *p, size_t size)
 }
 
 /* p, which waited, becomes a block: it never was one, or all of it is looked at, or it is wrong. */
-static HK_NOINLINE void *arm_other(void *p, unsigned kind, size_t n, unsigned state)
+void *hk_hard_arm(void *p, unsigned kind, size_t n)
 {
-    unsigned c = class_of(kind);
-    size_t size = hk_class_bytes(c), most = size - HK_CANARY_BYTES;
+    unsigned c = class_of(kind), state = hk_shadow_get(p);
+    size_t size = hk_class_bytes(c);
     if (state & HK_SHADOW_LIVE)
         die("double free", p, c); /* by two threads at once, or its record was overwritten */
     if (state == HK_SHADOW_FREED && !is_clear(p, size)) die(hk_says_after_free, p, c);
     hk_shadow_set(p, HK_SHADOW_LIVE | kind);
-    hk_seal(p, size, n < most ? n : most);
+    if (!is_bare(kind)) hk_seal(p, size, n);
     return p;
 }
 
-/* The same at once, if nothing is odd about it. A bare one's seal is overwritten by who has it. */
+/* The same at once, if nothing is odd about it. */
 HK_INLINE void *arm(void *p, unsigned kind, size_t n)
 {
     unsigned c = class_of(kind), state = hk_shadow_get(p);
-    size_t size = hk_class_bytes(c), most = size - HK_CANARY_BYTES;
-    if (HK_UNLIKELY(state != hk_harden.expected)) return arm_other(p, kind, n, state);
+    size_t size = hk_class_bytes(c);
+    if (HK_UNLIKELY(state != hk_harden.expected)) return hk_hard_arm(p, kind, n);
     if (HK_UNLIKELY(any_of(p, size))) die(hk_says_after_free, p, c);
     hk_shadow_set(p, HK_SHADOW_LIVE | kind);
-    hk_seal(p, size, n < most ? n : most);
+    if (!is_bare(kind)) hk_seal(p, size, n);
     return p;
 }
 
@@ -134,7 +140,7 @@ HK_INLINE void *arm(void *p, unsigned kind, size_t n)
 static uint8_t mask_of(unsigned c)
 {
     size_t size = hk_class_bytes(c);
-    return size <= 256 ? HK_HELD_MOST - 1 : size <= HK_TINY_MAX ? 7 : size <= 4 * HK_KIB ? 3 : 1;
+    return size <= 256 ? 15 : size <= HK_TINY_MAX ? 7 : size <= 4 * HK_KIB ? 3 : 1;
 }
 
 struct hk_hard *hk_hard_of(struct hk_heap *h)
@@ -144,20 +150,21 @@ struct hk_hard *hk_hard_of(struct hk_heap *h)
     if (!hd) return NULL;
     hd->dice = hk_sys_random() * 2 + (uintptr_t)h;
     hd->bins.id = hd->bins.long_id = HK_ID_NONE;
+    void **place = hd->place;
     for (unsigned c = 1; c < HK_CLASSES; c++) {
-        hd->magazine[c].mask = mask_of(c);
-        hd->magazine[c].room = (uint8_t)(2 * (mask_of(c) + 1));
+        struct hk_magazine *m = &hd->magazine[c];
+        size_t held = mask_of(c) + 1u, size = hk_class_bytes(c);
+        m->mask = mask_of(c);
+        m->second = (uint8_t)(piece(NULL, size, 16) - (char *)NULL);
+        m->third = (uint8_t)(piece(NULL, size, 32) - (char *)NULL);
+        m->top = place;
+        m->end = place + 2 * held;
+        place += 3 * held + 1;
     }
+    HK_ASSERT(place == hd->place + HK_PLACES);
     memset(h->sampled, 0, sizeof h->sampled); /* of those served from now on */
     h->hard = hd;
     return hd;
-}
-
-/* Numbers below 1 << bits, the generator's high ones. */
-HK_INLINE unsigned dice(struct hk_hard *hd, unsigned bits)
-{
-    hd->dice = hd->dice * 6364136223846793005u + 1442695040888963407u; /* Knuth, MMIX */
-    return (unsigned)(hd->dice >> (64 - bits));
 }
 
 /* Some of bin c's list, whose every link is looked at before it is followed, in random order. */
@@ -168,23 +175,24 @@ static bool fill_from(struct hk_hard *hd, unsigned c)
     if (!p) return false;
     const struct hk_unit *u = hk_slab_first(hk_unit_of(p));
     if (!hk_is_free(u, p)) hk_die_link(u, p);
+    void **ready = m->top + 1;
     unsigned n = 0;
-    for (void *next; p && n < m->room / 2; p = next) {
+    for (void *next; p && n <= m->mask; p = next) {
         next = hk_slab_next(u, p);
         hd->bins.bin[c] = next;
         memset(p, 0, 16); /* link and mark */
-        unsigned at = dice(hd, 32) % (n + 1);
-        m->ready[n++] = m->ready[at];
-        m->ready[at] = p;
+        unsigned at = (unsigned)((uint64_t)hk_hard_dice(hd, 32) * (n + 1) >> 32);
+        ready[n++] = ready[at];
+        ready[at] = p;
     }
-    m->count = (uint8_t)n;
+    m->top += n;
     return true;
 }
 
 HK_INLINE void *take(struct hk_magazine *m, unsigned kind, size_t n)
 {
     m->served++;
-    return arm(m->ready[--m->count], kind, n);
+    return arm(*m->top--, kind, n);
 }
 
 static HK_COLD void *guest(unsigned kind, size_t n)
@@ -210,7 +218,7 @@ static void *alloc_slow(unsigned kind, size_t n, size_t align, const void *site)
     }
     if (HK_UNLIKELY(!t->hard)) return NULL;
     struct hk_magazine *m = &t->hard->magazine[c];
-    if (!m->count && !fill_from(t->hard, c) && !(hk_front_refill(c) && fill_from(t->hard, c)))
+    if (!*m->top && !fill_from(t->hard, c) && !(hk_front_refill(c) && fill_from(t->hard, c)))
         return NULL;
     return take(m, kind, n);
 }
@@ -239,7 +247,7 @@ void *hk_hard_alloc(size_t n, size_t align)
     struct hk_hard *hd = hk_thread.hard;
     if (HK_UNLIKELY(!hd)) return NULL;
     struct hk_magazine *m = &hd->magazine[class_of(kind)];
-    return HK_LIKELY(m->count) ? take(m, kind, n) : NULL;
+    return HK_LIKELY(*m->top != NULL) ? take(m, kind, n) : NULL;
 }
 
 void *hk_hard_alloc_slow(size_t n, size_t align, const void *site)
@@ -273,7 +281,7 @@ static bool wrong_size(size_t n, size_t asked, unsigned kind)
     return is_bare(kind) ? n > asked || kind_for(n) != kind : n != asked;
 }
 
-static void give_back(void *p)
+void hk_hard_give_back(void *p)
 {
     struct hk_unit *u = hk_unit_of(p);
     hk_front_free_other(p, atomic_load_explicit(&u->owner, memory_order_relaxed), u);
@@ -283,19 +291,18 @@ static void give_back(void *p)
 HK_INLINE void hold(struct hk_hard *hd, void *p, unsigned c)
 {
     struct hk_magazine *m = &hd->magazine[c];
-    void **slot = &m->held[dice(hd, 4) & m->mask];
+    void **slot = &m->end[1 + (hk_hard_dice(hd, 4) & m->mask)];
     void *q = *slot;
     *slot = p;
     if (HK_UNLIKELY(!q)) return;
-    if (HK_UNLIKELY(m->count == m->room)) {
-        give_back(q);
+    if (HK_UNLIKELY(m->top == m->end)) {
+        hk_hard_give_back(q);
         return;
     }
-    m->ready[m->count] = q;
-    m->count++;
+    *++m->top = q;
 }
 
-bool hk_hard_free(void *p, size_t n, bool sized)
+bool hk_hard_free_any(void *p, size_t n, bool sized)
 {
     uintptr_t off = (uintptr_t)p - hk_window_base;
     if (HK_UNLIKELY(!hk_window_holds(off, &hk_window_end))) return false;
@@ -314,7 +321,7 @@ bool hk_hard_free(void *p, size_t n, bool sized)
     }
     struct hk_hard *hd = hk_thread.hard;
     if (HK_UNLIKELY(!hd)) {
-        give_back(p);
+        hk_hard_give_back(p);
         return true;
     }
     hold(hd, p, class_of(kind));
@@ -371,10 +378,10 @@ void hk_hard_flush_class(struct hk_heap *h, unsigned c)
 {
     if (!h->hard) return;
     struct hk_magazine *m = &h->hard->magazine[c];
-    while (m->count) give_home(h, m->ready[--m->count]);
-    for (unsigned i = 0; i <= m->mask; i++) {
-        if (m->held[i]) give_home(h, m->held[i]);
-        m->held[i] = NULL;
+    while (*m->top) give_home(h, *m->top--);
+    for (void **held = m->end + 1; held <= m->end + 1 + m->mask; held++) {
+        if (*held) give_home(h, *held);
+        *held = NULL;
     }
 }
 
@@ -383,21 +390,18 @@ void hk_hard_flush(struct hk_heap *h)
     for (unsigned c = 1; h->hard && c < HK_CLASSES; c++) hk_hard_flush_class(h, c);
 }
 
-static void look_at_all(void *const *block, unsigned n, unsigned c)
+static void look_at(const char *p, unsigned c)
 {
-    for (unsigned i = 0; i < n; i++) {
-        const char *p = block[i];
-        if (p && hk_shadow_get(p) == HK_SHADOW_FREED && !is_clear(p, hk_class_bytes(c)))
-            die(hk_says_after_free, p, c);
-    }
+    if (p && hk_shadow_get(p) == HK_SHADOW_FREED && !is_clear(p, hk_class_bytes(c)))
+        die(hk_says_after_free, p, c);
 }
 
 void hk_hard_look_at_free(struct hk_heap *h)
 {
     for (unsigned c = 1; h->hard && c < HK_CLASSES; c++) {
         const struct hk_magazine *m = &h->hard->magazine[c];
-        look_at_all(m->ready, m->count, c);
-        look_at_all(m->held, m->mask + 1u, c);
+        for (void **ready = m->top; *ready; ready--) look_at(*ready, c);
+        for (unsigned i = 0; i <= m->mask; i++) look_at(m->end[1 + i], c);
     }
 }
 
@@ -406,7 +410,8 @@ void hk_hard_forget(struct hk_heap *h)
     if (!h->hard) return;
     memset(h->hard->bins.bin, 0, sizeof h->hard->bins.bin);
     for (unsigned c = 1; c < HK_CLASSES; c++) {
-        h->hard->magazine[c].count = 0;
-        memset(h->hard->magazine[c].held, 0, sizeof h->hard->magazine[c].held);
+        struct hk_magazine *m = &h->hard->magazine[c];
+        m->top = m->end - 2 * (m->mask + 1);
+        memset(m->end + 1, 0, (m->mask + 1u) * sizeof *m->end);
     }
 }

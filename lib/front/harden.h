@@ -18,24 +18,25 @@
 #include "front/front.h"
 
 #define HK_CANARY_BYTES 8u
-#define HK_HELD_MOST    16u
-#define HK_READY_MOST   (2 * HK_HELD_MOST)
+#define HK_PLACES       2172u /* of all magazines: see mask_of and hk_hard_of */
 
-/* Of one class. */
+/*
+ * Of one class, in places in a row: NULL, those ready, those held. Freed blocks are held; one at
+ * random leaves for each that comes, and is ready.
+ */
 struct hk_magazine {
-    uint64_t served; /* blocks that malloc got */
-    uint8_t count;   /* of ready */
-    uint8_t mask;    /* how many are held, less one */
-    uint8_t room;    /* of ready */
-    void *ready[HK_READY_MOST];
-    void *
-        held[HK_HELD_MOST]; /* freed lately, NULL: none; one at random leaves for each that comes */
+    void **top; /* the last that is ready, or the NULL before the first */
+    void **end; /* the last place of these; those of blocks that are held follow, NULL: none */
+    uint64_t served;       /* blocks that malloc got */
+    uint8_t mask;          /* how many are held, less one */
+    uint8_t second, third; /* where other sixteen bytes are that free clears, see piece() */
 };
 
 struct hk_hard {
     uint64_t dice;
-    struct hk_thread bins; /* of the heap's refills */
     struct hk_magazine magazine[HK_CLASSES];
+    void *place[HK_PLACES];
+    struct hk_thread bins; /* of the heap's refills */
 };
 
 /* h's, made if need be; NULL: no memory. */
@@ -46,8 +47,21 @@ struct hk_hard *hk_hard_of(struct hk_heap *h);
  */
 void *hk_hard_alloc(size_t n, size_t align);
 void *hk_hard_alloc_slow(size_t n, size_t align, const void *site);
+/* p, which was taken out of a magazine for n bytes: all that hk_hard_pop does not. */
+void *hk_hard_arm(void *p, unsigned kind, size_t n);
+/* free of anything at all. */
+void hk_hard_free(void *p);
+void hk_hard_free_sized(void *p, size_t n);
 /* Free p, if it is, or was, a block of hardened mode, of n bytes if it is sized; else false. */
-bool hk_hard_free(void *p, size_t n, bool sized);
+bool hk_hard_free_any(void *p, size_t n, bool sized);
+/* p, free and cleared, goes home: there is no room for it. */
+void hk_hard_give_back(void *p);
+/* Numbers below 1 << bits, the generator's high ones. */
+HK_INLINE unsigned hk_hard_dice(struct hk_hard *hd, unsigned bits)
+{
+    hd->dice = hd->dice * 6364136223846793005u + 1442695040888963407u; /* Knuth, MMIX */
+    return (unsigned)(hd->dice >> (64 - bits));
+}
 /*
  * False if p is not a live block of a slab that was hardened; else *n are the bytes it was asked
  * for, or has. The program ends if more were written; and if p was freed: for realloc.

@@ -47,22 +47,27 @@ static HK_NOINLINE void free_rest(void *p)
         hk_front_free_other(p, owner, u);
 }
 
+void hk_front_free_hard(void *p, size_t n, bool sized)
+{
+    if (hk_hard_free_any(p, n, sized)) return;
+    if (sized) hk_hard_run_sized(p, n);
+    free_rest(p);
+}
+
 void hk_front_free_far_sized(void *p, size_t n)
 {
-    if (!hk_hardened()) {
+    if (!hk_hardened())
         free_outside(p);
-    } else if (!hk_hard_free(p, n, true)) {
-        hk_hard_run_sized(p, n);
-        free_rest(p);
-    }
+    else
+        hk_hard_free_sized(p, n);
 }
 
 void hk_front_free_far(void *p)
 {
     if (!hk_hardened())
         free_outside(p);
-    else if (HK_UNLIKELY(!hk_hard_free(p, 0, false)))
-        free_rest(p);
+    else
+        hk_hard_free(p);
 }
 
 /* Hardened mode's last look at a run; false: it cannot be used any more. */
