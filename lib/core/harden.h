@@ -17,11 +17,12 @@
 struct hk_harden {
     _Atomic bool on; /* release: who sees it sees the rest */
     unsigned
-        expected;  /* what the shadow of a block says whose first bytes are all to be looked at */
-    size_t wipe;   /* bytes of a freed block that are cleared, and looked at before it is used */
-    _Atomic size_t small; /* release: requests below it are the quick halves'; 0: none, or level 2 */
-    unsigned kinds;       /* classes from 1 on whose frees are */
-    size_t guards; /* big blocks that may have an inaccessible page behind them */
+        expected; /* what the shadow of a block says whose first bytes are all to be looked at */
+    size_t wipe;  /* bytes of a freed block that are cleared, and looked at before it is used */
+    _Atomic size_t
+        small;        /* release: requests below it are the quick halves'; 0: none, or level 2 */
+    unsigned kinds;   /* classes from 1 on whose frees are */
+    size_t guards;    /* big blocks that may have an inaccessible page behind them */
     uintptr_t shadow; /* address of the byte that address 0 would have */
     uint64_t canary;  /* secret, but for HK_SLACK_BITS of it, which are 0 */
 };

@@ -15,7 +15,6 @@
 #include "os/sys.h"
 
 #define WIPE_SHORT 64u /* as WIPE_LEVEL_1 in core/harden.c */
-#define LOOK_MASK  63u /* one free in 64 on average */
 
 const char hk_says_beyond[] = "write beyond the end of a block";
 const char hk_says_size[] = "free with a wrong size";
@@ -25,47 +24,20 @@ static _Noreturn void die(const char *what, const void *p, unsigned c)
     hk_die_block(what, p, 0, hk_class_bytes(c));
 }
 
-/*
- * A block's kind is its class, or for one above 1 KiB that has no room for a canary so much more:
- * another class for the canary alone would cost a quarter of its memory.
- */
-#define BARE (HK_CLASSES - HK_MID_FIRST)
-_Static_assert(HK_CLASSES + BARE <= HK_SHADOW_LIVE, "all kinds fit beside the bit");
-
-HK_INLINE bool is_bare(unsigned kind)
-{
-    return kind >= HK_CLASSES;
-}
-
-HK_INLINE unsigned class_of(unsigned kind)
-{
-    return is_bare(kind) ? kind - BARE : kind;
-}
-
 HK_INLINE size_t room_of(unsigned kind)
 {
-    return hk_class_bytes(class_of(kind)) - (is_bare(kind) ? 0 : HK_CANARY_BYTES);
-}
-
-/* Of class c, for n bytes. */
-HK_INLINE unsigned kind_in(unsigned c, size_t n)
-{
-    return c + (c >= HK_MID_FIRST && hk_class_bytes(c) - n < HK_CANARY_BYTES ? BARE : 0);
-}
-
-HK_INLINE unsigned kind_for(size_t n)
-{
-    if (HK_LIKELY(n <= HK_TINY_MAX - HK_CANARY_BYTES)) return hk_tiny_class(n + HK_CANARY_BYTES);
-    return kind_in(hk_mid_class(n > HK_TINY_MAX ? n : HK_TINY_MAX + 1), n);
+    return hk_class_bytes(hk_kind_class(kind)) - (hk_is_bare(kind) ? 0 : HK_CANARY_BYTES);
 }
 
 /* The bytes that p, live, was asked for, as far as is known; SIZE_MAX if it was overrun. */
 HK_INLINE size_t asked_for(const void *p, unsigned kind)
 {
-    size_t size = hk_class_bytes(class_of(kind));
-    if (HK_UNLIKELY(is_bare(kind))) return size;
+    size_t size = hk_class_bytes(hk_kind_class(kind));
+    if (HK_UNLIKELY(hk_is_bare(kind))) return size;
     size_t n = hk_sealed(p, size);
-    return HK_UNLIKELY(hk_overrun(p, size, n)) ? SIZE_MAX : n;
+    if (HK_UNLIKELY(hk_overrun(p, size, n))) return SIZE_MAX;
+    bool told = kind < HK_MID_FIRST || n + hk_slack_noted(p) == size - HK_CANARY_BYTES;
+    return HK_LIKELY(told) ? n : SIZE_MAX;
 }
 
 /* ---- the first bytes of a free block, and the last ---- */
@@ -109,28 +81,24 @@ static bool is_clear(const char *p, size_t size)
     return hk_harden.wipe == WIPE_SHORT || size <= 16 || !memcmp(p, p + 16, size - 16);
 }
 
+/* p has n bytes from now on. */
+HK_INLINE void tell(void *p, unsigned kind, size_t size, size_t n)
+{
+    hk_shadow_set(p, HK_SHADOW_LIVE | kind);
+    if (HK_UNLIKELY(hk_is_bare(kind))) return;
+    hk_seal(p, size, n);
+    if (kind >= HK_MID_FIRST) hk_slack_note(p, size - HK_CANARY_BYTES - n);
+}
+
 /* p, which waited, becomes a block: it never was one, or all of it is looked at, or it is wrong. */
 void *hk_hard_arm(void *p, unsigned kind, size_t n)
 {
-    unsigned c = class_of(kind), state = hk_shadow_get(p);
+    unsigned c = hk_kind_class(kind), state = hk_shadow_get(p);
     size_t size = hk_class_bytes(c);
     if (state & HK_SHADOW_LIVE)
         die("double free", p, c); /* by two threads at once, or its record was overwritten */
     if (state == HK_SHADOW_FREED && !is_clear(p, size)) die(hk_says_after_free, p, c);
-    hk_shadow_set(p, HK_SHADOW_LIVE | kind);
-    if (!is_bare(kind)) hk_seal(p, size, n);
-    return p;
-}
-
-/* The same at once, if nothing is odd about it. */
-HK_INLINE void *arm(void *p, unsigned kind, size_t n)
-{
-    unsigned c = class_of(kind), state = hk_shadow_get(p);
-    size_t size = hk_class_bytes(c);
-    if (HK_UNLIKELY(state != hk_harden.expected)) return hk_hard_arm(p, kind, n);
-    if (HK_UNLIKELY(any_of(p, size))) die(hk_says_after_free, p, c);
-    hk_shadow_set(p, HK_SHADOW_LIVE | kind);
-    if (!is_bare(kind)) hk_seal(p, size, n);
+    tell(p, kind, size, n);
     return p;
 }
 
@@ -155,6 +123,7 @@ struct hk_hard *hk_hard_of(struct hk_heap *h)
         struct hk_magazine *m = &hd->magazine[c];
         size_t held = mask_of(c) + 1u, size = hk_class_bytes(c);
         m->mask = mask_of(c);
+        m->size = (uint32_t)size;
         m->second = (uint8_t)(piece(NULL, size, 16) - (char *)NULL);
         m->third = (uint8_t)(piece(NULL, size, 32) - (char *)NULL);
         m->top = place;
@@ -191,22 +160,26 @@ static bool fill_from(struct hk_hard *hd, unsigned c)
 
 HK_INLINE void *take(struct hk_magazine *m, unsigned kind, size_t n)
 {
+    char *p = *m->top--;
     m->served++;
-    return arm(*m->top--, kind, n);
+    bool odd = hk_shadow_get(p) != hk_harden.expected || hk_hard_any(p, m, m->size);
+    if (HK_UNLIKELY(odd)) return hk_hard_arm(p, kind, n);
+    tell(p, kind, m->size, n);
+    return p;
 }
 
 static HK_COLD void *guest(unsigned kind, size_t n)
 {
-    void *p = hk_front_guest_alloc(class_of(kind));
+    void *p = hk_front_guest_alloc(hk_kind_class(kind));
     if (!p) return NULL;
     memset(p, 0, 16);
-    return arm(p, kind, n);
+    return hk_hard_arm(p, kind, n);
 }
 
 static void *alloc_slow(unsigned kind, size_t n, size_t align, const void *site)
 {
     struct hk_thread *t = &hk_thread;
-    unsigned c = class_of(kind);
+    unsigned c = hk_kind_class(kind);
     if (HK_UNLIKELY(!t->hard))
         hk_heap_leave(); /* it is from before hardened mode, if there is one */
     if (HK_UNLIKELY(!t->heap) || (HK_UNLIKELY(hk_shards_apart()) && hk_heap_strayed(t))) {
@@ -227,18 +200,18 @@ static void *alloc_slow(unsigned kind, size_t n, size_t align, const void *site)
 static HK_COLD void *longer(unsigned kind, size_t n, size_t align, const void *site)
 {
     void *p = NULL;
-    for (unsigned c = class_of(kind) + 1; !p && c < HK_CLASSES; c++) {
-        if (hk_class_bytes(c) % align == 0) p = alloc_slow(kind_in(c, n), n, align, site);
+    for (unsigned c = hk_kind_class(kind) + 1; !p && c < HK_CLASSES; c++) {
+        if (hk_class_bytes(c) % align == 0) p = alloc_slow(hk_kind_in(c, n), n, align, site);
     }
     return p;
 }
 
 HK_INLINE unsigned kind_aligned(size_t n, size_t align)
 {
-    if (HK_LIKELY(align <= HK_ALIGN_BYTES)) return kind_for(n);
-    unsigned c = class_of(kind_for(n < align ? align : n));
+    if (HK_LIKELY(align <= HK_ALIGN_BYTES)) return hk_kind_for(n);
+    unsigned c = hk_kind_class(hk_kind_for(n < align ? align : n));
     while (hk_class_bytes(c) % align) c++; /* the last class is the largest align */
-    return kind_in(c, n);
+    return hk_kind_in(c, n);
 }
 
 void *hk_hard_alloc(size_t n, size_t align)
@@ -246,7 +219,7 @@ void *hk_hard_alloc(size_t n, size_t align)
     unsigned kind = kind_aligned(n, align);
     struct hk_hard *hd = hk_thread.hard;
     if (HK_UNLIKELY(!hd)) return NULL;
-    struct hk_magazine *m = &hd->magazine[class_of(kind)];
+    struct hk_magazine *m = &hd->magazine[hk_kind_class(kind)];
     return HK_LIKELY(*m->top != NULL) ? take(m, kind, n) : NULL;
 }
 
@@ -278,28 +251,13 @@ static HK_COLD bool doubtful(void *p, unsigned state, enum hk_call call)
 /* What is known of a bare block is its kind, the last eight sizes of its class. */
 static bool wrong_size(size_t n, size_t asked, unsigned kind)
 {
-    return is_bare(kind) ? n > asked || kind_for(n) != kind : n != asked;
+    return hk_is_bare(kind) ? n > asked || hk_kind_for(n) != kind : n != asked;
 }
 
 void hk_hard_give_back(void *p)
 {
     struct hk_unit *u = hk_unit_of(p);
     hk_front_free_other(p, atomic_load_explicit(&u->owner, memory_order_relaxed), u);
-}
-
-/* p waits among those held; another one comes to be used again, or home. */
-HK_INLINE void hold(struct hk_hard *hd, void *p, unsigned c)
-{
-    struct hk_magazine *m = &hd->magazine[c];
-    void **slot = &m->end[1 + (hk_hard_dice(hd, 4) & m->mask)];
-    void *q = *slot;
-    *slot = p;
-    if (HK_UNLIKELY(!q)) return;
-    if (HK_UNLIKELY(m->top == m->end)) {
-        hk_hard_give_back(q);
-        return;
-    }
-    *++m->top = q;
 }
 
 bool hk_hard_free_any(void *p, size_t n, bool sized)
@@ -310,10 +268,10 @@ bool hk_hard_free_any(void *p, size_t n, bool sized)
     if (HK_UNLIKELY(!(state & HK_SHADOW_LIVE)) || HK_UNLIKELY((uintptr_t)p % HK_ALIGN_BYTES))
         return doubtful(p, state, HK_CALL_FREE);
     size_t asked = asked_for(p, kind);
-    if (HK_UNLIKELY(asked == SIZE_MAX)) die(hk_says_beyond, p, class_of(kind));
-    if (HK_UNLIKELY(sized) && wrong_size(n, asked, kind)) die(hk_says_size, p, class_of(kind));
+    if (HK_UNLIKELY(asked == SIZE_MAX)) die(hk_says_beyond, p, hk_kind_class(kind));
+    if (HK_UNLIKELY(sized) && wrong_size(n, asked, kind)) die(hk_says_size, p, hk_kind_class(kind));
     hk_shadow_set(p, HK_SHADOW_FREED);
-    clear(p, hk_class_bytes(class_of(kind)));
+    clear(p, hk_class_bytes(hk_kind_class(kind)));
     /* A thread that only frees holds blocks back too, if it can have a heap. */
     if (HK_UNLIKELY(!hk_thread.hard)) {
         hk_heap_leave(); /* from before hardened mode */
@@ -324,10 +282,7 @@ bool hk_hard_free_any(void *p, size_t n, bool sized)
         hk_hard_give_back(p);
         return true;
     }
-    hold(hd, p, class_of(kind));
-    /* Magazines may do for long, and somebody must look at the clock. */
-    if (HK_LIKELY(hd->dice >> 52 & LOOK_MASK)) return true;
-    hk_front_pace(hk_thread.heap);
+    hk_hard_hold(hd, &hd->magazine[hk_kind_class(kind)], p);
     return true;
 }
 
@@ -336,7 +291,7 @@ bool hk_hard_bytes(const void *p, size_t *n)
     unsigned state = hk_unit_of(p) ? hk_shadow_get(p) : 0, kind = state & ~HK_SHADOW_LIVE;
     if (!(state & HK_SHADOW_LIVE) || (uintptr_t)p % HK_ALIGN_BYTES) return false;
     *n = asked_for(p, kind);
-    if (*n == SIZE_MAX) die(hk_says_beyond, p, class_of(kind));
+    if (*n == SIZE_MAX) die(hk_says_beyond, p, hk_kind_class(kind));
     return true;
 }
 
@@ -351,9 +306,8 @@ bool hk_hard_look(void *p, size_t *n)
 
 void hk_hard_resize(void *p, size_t n)
 {
-    unsigned c = class_of(hk_shadow_get(p) & ~HK_SHADOW_LIVE), kind = kind_in(c, n);
-    hk_shadow_set(p, HK_SHADOW_LIVE | kind); /* one that was bare may have room for a canary now */
-    if (!is_bare(kind)) hk_seal(p, hk_class_bytes(c), n);
+    unsigned c = hk_kind_class(hk_shadow_get(p) & ~HK_SHADOW_LIVE);
+    tell(p, hk_kind_in(c, n), hk_class_bytes(c), n); /* one that was bare may have a canary now */
 }
 
 bool hk_hard_stays(void *p, size_t n)

@@ -25,11 +25,12 @@
  * random leaves for each that comes, and is ready.
  */
 struct hk_magazine {
-    void **top; /* the last that is ready, or the NULL before the first */
-    void **end; /* the last place of these; those of blocks that are held follow, NULL: none */
-    uint64_t served;       /* blocks that malloc got */
-    uint8_t mask;          /* how many are held, less one */
+    void **top;      /* the last that is ready, or the NULL before the first */
+    void **end;      /* the last place of these; those of blocks that are held follow, NULL: none */
+    uint64_t served; /* blocks that malloc got */
+    uint8_t mask;    /* how many are held, less one */
     uint8_t second, third; /* where other sixteen bytes are that free clears, see piece() */
+    uint32_t size;         /* of a block */
 };
 
 struct hk_hard {

@@ -7,22 +7,51 @@
  */
 #include "front/hardfast.h"
 
-#define LOOK_MASK 63u /* one free in 64 on average */
-
-static HK_NOINLINE void pace(void)
+HK_NOINLINE void hk_hard_pace(void)
 {
     hk_front_pace(hk_thread.heap);
 }
 
-/* p's canary and what lies before it, as hk_overrun does; its slack is 15 at most. */
-HK_INLINE bool is_whole(const char *p, size_t size, size_t slack)
+/* Of the word behind a block's bytes, what of it lies before the canary, by the slack. */
+static const uint64_t before_canary[16] = {
+    0,          0xff,         0xffff,         0xffffff,
+    0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff,
+    UINT64_MAX, UINT64_MAX,   UINT64_MAX,     UINT64_MAX,
+    UINT64_MAX, UINT64_MAX,   UINT64_MAX,     UINT64_MAX};
+
+/* Whether the filler is as it was; as hk_overrun, for a slack of 15 at most, or `slack` is 8. */
+HK_INLINE bool is_filled(const char *end, size_t slack)
 {
-    static const uint64_t looked_at[16] = {
-        0,          0xff,       0xffff,     0xffffff,   0xffffffff, 0xffffffffff, 0xffffffffffff, 0xffffffffffffff,
-        UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX,   UINT64_MAX,     UINT64_MAX};
-    if (HK_UNLIKELY(slack > 15)) return false;
-    uint64_t filler = hk_word_load(p, size - HK_CANARY_BYTES - slack) ^ HK_FILLER;
-    return HK_LIKELY(!(filler & looked_at[slack]));
+    return HK_LIKELY(!((hk_word_load(end, 0) ^ HK_FILLER) & before_canary[slack]));
+}
+
+/*
+ * Of a block above 1 KiB. Its last bytes are written only if they have to be: what nobody touched
+ * of a bare one is not to become resident.
+ */
+static HK_NOINLINE void free_mid(char *p, struct hk_hard *hd, unsigned kind)
+{
+    struct hk_magazine *m = &hd->magazine[hk_kind_class(kind)];
+    size_t size = m->size, slack = hk_slack_noted(p), most = size - HK_CANARY_BYTES;
+    if (!hk_is_bare(kind)) {
+        bool right = HK_LIKELY(hk_word_load(p, most) == (hk_canary_of(p) ^ slack)) &&
+                     is_filled(p + most - slack, slack < 8 ? slack : 8);
+        if (HK_UNLIKELY(!right)) {
+            hk_front_free_hard(p, 0, false);
+            return;
+        }
+    }
+    hk_shadow_set(p, HK_SHADOW_FREED);
+    hk_pair *words = (hk_pair *)p, *last = (hk_pair *)(p + size - 16);
+    words[0] = words[1] = words[2] = (hk_pair){0, 0};
+    if (!hk_is_bare(kind) || (*last)[0] | (*last)[1]) *last = (hk_pair){0, 0};
+    hk_hard_hold(hd, m, p);
+}
+
+/* Of that function; none on level 2. */
+HK_INLINE bool is_mid(unsigned kind)
+{
+    return kind - HK_MID_FIRST < 2 * HK_BARE && hk_harden.kinds;
 }
 
 HK_INLINE void free_small(char *p, size_t n, bool sized)
@@ -36,12 +65,15 @@ HK_INLINE void free_small(char *p, size_t n, bool sized)
     _Atomic uint8_t *shadow = hk_shadow_of(p);
     unsigned c = atomic_load_explicit(shadow, memory_order_relaxed) - HK_SHADOW_LIVE;
     if (HK_UNLIKELY(c - 1 >= hk_harden.kinds) || HK_UNLIKELY((uintptr_t)p % HK_ALIGN_BYTES)) {
-        hk_front_free_hard(p, n, sized);
+        if (!sized && is_mid(c) && (uintptr_t)p % HK_ALIGN_BYTES == 0)
+            free_mid(p, hd, c);
+        else
+            hk_front_free_hard(p, n, sized);
         return;
     }
     size_t size = (size_t)c * HK_ALIGN_BYTES;
     size_t slack = hk_word_load(p, size - HK_CANARY_BYTES) ^ hk_canary_of(p);
-    if (HK_UNLIKELY(!is_whole(p, size, slack)) ||
+    if (HK_UNLIKELY(slack > 15) || !is_filled(p + size - HK_CANARY_BYTES - slack, slack) ||
         (sized && HK_UNLIKELY(n != size - HK_CANARY_BYTES - slack))) {
         hk_front_free_hard(p, n, sized);
         return;
@@ -50,17 +82,7 @@ HK_INLINE void free_small(char *p, size_t n, bool sized)
     atomic_store_explicit(shadow, HK_SHADOW_FREED, memory_order_relaxed);
     *(hk_pair *)p = *(hk_pair *)(p + m->second) = (hk_pair){0, 0};
     *(hk_pair *)(p + m->third) = *(hk_pair *)(p + size - 16) = (hk_pair){0, 0};
-    void **slot = &m->end[1 + (hk_hard_dice(hd, 4) & m->mask)];
-    char *q = *slot;
-    *slot = p;
-    if (HK_UNLIKELY(!q)) return;
-    if (HK_UNLIKELY(m->top == m->end)) {
-        hk_hard_give_back(q);
-        return;
-    }
-    *++m->top = q;
-    /* Magazines may do for long, and somebody must look at the clock. */
-    if (HK_UNLIKELY(!(hd->dice >> 52 & LOOK_MASK))) pace();
+    hk_hard_hold(hd, m, p);
 }
 
 void hk_hard_free(void *p)

@@ -10,7 +10,81 @@
 #include "front/fast.h"
 #include "front/seal.h"
 
+/*
+ * A block's kind is its class, or for one above 1 KiB that has no room for a canary so much more:
+ * another class for the canary alone would cost a quarter of its memory.
+ */
+#define HK_BARE (HK_CLASSES - HK_MID_FIRST)
+_Static_assert(HK_CLASSES + HK_BARE <= HK_SHADOW_LIVE, "all kinds fit beside the bit");
+
+HK_INLINE bool hk_is_bare(unsigned kind)
+{
+    return kind >= HK_CLASSES;
+}
+
+HK_INLINE unsigned hk_kind_class(unsigned kind)
+{
+    return hk_is_bare(kind) ? kind - HK_BARE : kind;
+}
+
+/* Of class c, for n bytes. */
+HK_INLINE unsigned hk_kind_in(unsigned c, size_t n)
+{
+    return c + (c >= HK_MID_FIRST && hk_class_bytes(c) - n < HK_CANARY_BYTES ? HK_BARE : 0);
+}
+
+HK_INLINE unsigned hk_kind_for(size_t n)
+{
+    if (HK_LIKELY(n <= HK_SMALL_MOST)) return hk_tiny_class(n + HK_CANARY_BYTES);
+    return hk_kind_in(hk_mid_class(n > HK_TINY_MAX ? n : HK_TINY_MAX + 1), n);
+}
+
+/*
+ * The slack of a block above 1 KiB is told by its next two shadow bytes too, seven bits each:
+ * filler and canary lie on lines of their own, and are fetched together so.
+ */
+HK_INLINE void hk_slack_note(const void *p, size_t slack)
+{
+    hk_shadow_set((const char *)p + HK_ALIGN_BYTES, slack & 0x7f);
+    hk_shadow_set((const char *)p + 2 * HK_ALIGN_BYTES, (unsigned)(slack >> 7));
+}
+
+HK_INLINE size_t hk_slack_noted(const void *p)
+{
+    return hk_shadow_get((const char *)p + HK_ALIGN_BYTES) |
+           (size_t)hk_shadow_get((const char *)p + 2 * HK_ALIGN_BYTES) << 7;
+}
+_Static_assert(HK_MID_MAX / 5 < 1u << 14, "a mid block's slack fits");
+
 typedef uint64_t hk_pair __attribute__((vector_size(16), may_alias));
+
+/* What is to be 0 of a free block of m's, on level 1. */
+HK_INLINE uint64_t hk_hard_any(const char *p, const struct hk_magazine *m, size_t size)
+{
+    hk_pair any = *(const hk_pair *)p | *(const hk_pair *)(p + m->second) |
+                  *(const hk_pair *)(p + m->third) | *(const hk_pair *)(p + size - 16);
+    return any[0] | any[1];
+}
+
+#define HK_LOOK_MASK 63u /* one free in 64 on average */
+/* The calling thread's, now and then. */
+void hk_hard_pace(void);
+
+/* p, free and cleared, waits among those held; another one comes to be used again, or home. */
+HK_INLINE void hk_hard_hold(struct hk_hard *hd, struct hk_magazine *m, void *p)
+{
+    void **slot = &m->end[1 + (hk_hard_dice(hd, 4) & m->mask)];
+    void *q = *slot;
+    *slot = p;
+    if (HK_UNLIKELY(!q)) return;
+    if (HK_UNLIKELY(m->top == m->end)) {
+        hk_hard_give_back(q);
+        return;
+    }
+    *++m->top = q;
+    /* Magazines may do for long, and somebody must look at the clock. */
+    if (HK_UNLIKELY(!(hd->dice >> 52 & HK_LOOK_MASK))) hk_hard_pace();
+}
 
 /* A block of n bytes, n < hk_harden.small, or NULL: then harden.c knows more. */
 HK_INLINE void *hk_hard_pop(size_t n)
@@ -28,9 +102,7 @@ HK_INLINE void *hk_hard_pop(size_t n)
     unsigned kind = (unsigned)(size / HK_ALIGN_BYTES);
     if (HK_UNLIKELY(atomic_load_explicit(shadow, memory_order_relaxed) != HK_SHADOW_FREED))
         return hk_hard_arm(p, kind, n);
-    hk_pair any = *(hk_pair *)p | *(hk_pair *)(p + m->second) | *(hk_pair *)(p + m->third) |
-                  *(hk_pair *)(p + size - 16);
-    if (HK_UNLIKELY(any[0] | any[1])) return hk_hard_arm(p, kind, n);
+    if (HK_UNLIKELY(hk_hard_any(p, m, size))) return hk_hard_arm(p, kind, n);
     atomic_store_explicit(shadow, (uint8_t)(kind | HK_SHADOW_LIVE), memory_order_relaxed);
     hk_seal(p, size, n);
     return p;
