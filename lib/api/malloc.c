@@ -30,7 +30,7 @@ static HK_COLD void *malloc_slower(size_t n, const void *site)
     return hk_or_enomem(hk_slow_alloc(n, site));
 }
 
-/* Nobody's bins but those of hardened mode's threads are ever empty for long. */
+/* In hardened mode every call comes here; so what it needs is in line. */
 static HK_NOINLINE void *malloc_slow(size_t n)
 {
     void *p = n < hk_hard_small() ? hk_hard_pop(n) : NULL;
@@ -131,10 +131,16 @@ void *realloc(void *p, size_t n);
 
 /* ---- C++, by their mangled names: m is size_t, RKSt9nothrow_t const std::nothrow_t & ---- */
 
-static HK_COLD void *new_slow(size_t n)
+static HK_COLD void *new_slower(size_t n, const void *site)
 {
-    void *p = hk_slow_alloc(n, HK_SITE);
+    void *p = hk_slow_alloc(n, site);
     return p ? p : hk_new_retry(n, 0, 0);
+}
+
+static HK_NOINLINE void *new_slow(size_t n)
+{
+    void *p = n < hk_hard_small() ? hk_hard_pop(n) : NULL;
+    return HK_LIKELY(p != NULL) ? p : new_slower(n, HK_SITE);
 }
 
 static HK_COLD void *new_nothrow_slow(size_t n)

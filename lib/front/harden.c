@@ -216,6 +216,7 @@ HK_INLINE unsigned kind_aligned(size_t n, size_t align)
 
 void *hk_hard_alloc(size_t n, size_t align)
 {
+    if (HK_LIKELY(n < hk_hard_small()) && HK_LIKELY(align <= HK_ALIGN_BYTES)) return hk_hard_pop(n);
     unsigned kind = kind_aligned(n, align);
     struct hk_hard *hd = hk_thread.hard;
     if (HK_UNLIKELY(!hd)) return NULL;
@@ -257,7 +258,12 @@ static bool wrong_size(size_t n, size_t asked, unsigned kind)
 void hk_hard_give_back(void *p)
 {
     struct hk_unit *u = hk_unit_of(p);
-    hk_front_free_other(p, atomic_load_explicit(&u->owner, memory_order_relaxed), u);
+    struct hk_heap *h = hk_thread.heap;
+    uintptr_t owner = atomic_load_explicit(&u->owner, memory_order_relaxed);
+    if (HK_LIKELY(h && hk_owner_heap(owner) == h))
+        hk_slab_free(h, hk_slab_first(u), p);
+    else
+        hk_front_free_other(p, owner, u);
 }
 
 bool hk_hard_free_any(void *p, size_t n, bool sized)
