@@ -21,19 +21,21 @@ __attribute__((used)) static void (*const boot_anchor)(void) = hk_boot;
  */
 #define HK_SITE __builtin_return_address(0)
 
+/* In hardened mode all come here, and what it needs is in line. Else, or if none waits: NULL. */
+HK_INLINE void *hard_alloc(size_t n)
+{
+    if (n < hk_hard_small()) return hk_hard_pop(n);
+    return hk_hardened() && n <= HK_MID_MAX ? hk_hard_pop_mid(n) : NULL;
+}
+
 static HK_COLD void *malloc_slower(size_t n, const void *site)
 {
-    if (hk_hardened() && n <= HK_MID_MAX) {
-        void *p = hk_hard_alloc(n, 1);
-        if (HK_LIKELY(p != NULL)) return p;
-    }
     return hk_or_enomem(hk_slow_alloc(n, site));
 }
 
-/* In hardened mode every call comes here; so what it needs is in line. */
 static HK_NOINLINE void *malloc_slow(size_t n)
 {
-    void *p = n < hk_hard_small() ? hk_hard_pop(n) : NULL;
+    void *p = hard_alloc(n);
     return HK_LIKELY(p != NULL) ? p : malloc_slower(n, HK_SITE);
 }
 
@@ -139,7 +141,7 @@ static HK_COLD void *new_slower(size_t n, const void *site)
 
 static HK_NOINLINE void *new_slow(size_t n)
 {
-    void *p = n < hk_hard_small() ? hk_hard_pop(n) : NULL;
+    void *p = hard_alloc(n);
     return HK_LIKELY(p != NULL) ? p : new_slower(n, HK_SITE);
 }
 

@@ -12,6 +12,28 @@ HK_NOINLINE void hk_hard_pace(void)
     hk_front_pace(hk_thread.heap);
 }
 
+void *hk_hard_pop_mid(size_t n)
+{
+    unsigned c = hk_mid_class(n > HK_TINY_MAX ? n : HK_TINY_MAX + 1);
+    struct hk_hard *hd = hk_thread.hard;
+    if (HK_UNLIKELY(!hd) || HK_UNLIKELY(!hk_harden.kinds)) return NULL;
+    struct hk_magazine *m = &hd->magazine[c];
+    char *p = *m->top;
+    size_t size = m->size, slack = size - HK_CANARY_BYTES - n;
+    bool bare = size - n < HK_CANARY_BYTES;
+    unsigned kind = bare ? c + HK_BARE : c;
+    if (HK_UNLIKELY(!p)) return NULL;
+    m->top--;
+    m->served++;
+    bool odd = hk_shadow_get(p) != HK_SHADOW_FREED || hk_hard_any(p, m, size);
+    if (HK_UNLIKELY(odd)) return hk_hard_arm(p, kind, n);
+    hk_shadow_set(p, HK_SHADOW_LIVE | kind);
+    if (bare) return p;
+    hk_seal(p, size, n);
+    hk_slack_note(p, slack);
+    return p;
+}
+
 /* Of the word behind a block's bytes, what of it lies before the canary, by the slack. */
 static const uint64_t before_canary[16] = {
     0,          0xff,         0xffff,         0xffffff,

@@ -108,4 +108,7 @@ HK_INLINE void *hk_hard_pop(size_t n)
     return p;
 }
 
+/* The same for what is longer, HK_MID_MAX at most; on level 1. */
+void *hk_hard_pop_mid(size_t n);
+
 #endif
