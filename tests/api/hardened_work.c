@@ -36,6 +36,14 @@ CASE(beyond) /* one byte, `by` behind the end */
     give(p);
 }
 
+CASE(beyond_as_filled) /* what the block holds looks like the filler behind it */
+{
+    char *p = get(n);
+    memset(p, 0xe5, n);
+    put(p, (ptrdiff_t)(n + by));
+    give(p);
+}
+
 CASE(beyond_grown)
 {
     char *p = resize(get(n), n + by);
@@ -192,16 +200,23 @@ static const struct death {
     D(beyond, BEYOND, 8, 0),
     D(beyond, BEYOND, 16, 0),
     D(beyond, BEYOND, 17, 3),
+    D(beyond, BEYOND, 33, 6),
+    D(beyond, BEYOND, 33, 7),
+    D(beyond, BEYOND, 33, 14),
     D(beyond, BEYOND, 100, 0),
     D(beyond, BEYOND, 1000, 0),
     D(beyond, BEYOND, 1016, 0),
     D(beyond, BEYOND, 1017, 0),
     D(beyond, BEYOND, 3000, 0),
     D(beyond, BEYOND, 5000, 2),
+    D(beyond, BEYOND, 5000, 7),
+    D(beyond, BEYOND, 5000, 112), /* the canary's first byte, which tells the slack too */
+    D(beyond, BEYOND, 5000, 119),
     D(beyond, BEYOND, 30000, 0),
     D(beyond, BEYOND, 100000, 0),
     D(beyond, BEYOND, 1000000, 0),
     D(beyond, BEYOND, 5000000, 0),
+    D(beyond_as_filled, BEYOND, 5000, 112),
     D(beyond_grown, BEYOND, 40, 2),
     D(beyond_grown, BEYOND, 3000, 100),
     D(beyond_grown, BEYOND, 100000, 5000),
@@ -337,6 +352,39 @@ static void sparse(void)
              after.ru_maxrss - before.ru_maxrss);
 }
 
+/* Nor does the end of a block that has no room for a canary, unless all of it is to be cleared. */
+static void long_blocks(void)
+{
+    enum { MANY = 2000, BYTES = 32768 };
+    static char *p[MANY];
+    const char *level = getenv("HAKMEM_HARDENED");
+    size_t before = t_resident(),
+           most = (size_t)MANY * 8 * 1024; /* a page, and half one of shadow */
+    for (int i = 0; i < MANY; i++) (p[i] = get(BYTES))[0] = 1;
+    size_t used = t_resident() - before;
+    T_EXPECT(used < most, "%zu KiB are resident of blocks whose first page was used", used / 1024);
+    for (int i = 0; i < MANY; i++) give(p[i]);
+    size_t freed = t_resident() - before;
+    T_EXPECT(freed < most || !level || *level != '1', "%zu KiB when they are free", freed / 1024);
+}
+
+/* Blocks whose neighbours' pages went back to the kernel are used again. */
+static void trimmed(void)
+{
+    enum { MANY = 4000 };
+    static char *p[MANY];
+    for (int i = 0; i < MANY; i++) p[i] = get(500);
+    for (int i = 0; i < MANY; i++) {
+        if (i % 40) give(p[i]);
+    }
+    malloc_trim(0);
+    for (int i = 0; i < MANY; i++) {
+        if (i % 40) memset(p[i] = get(500), 5, 500);
+    }
+    for (int i = 0; i < MANY; i++) give(p[i]);
+    T_EXPECT(malloc_usable_size(get(500)) == 500, "and nothing was taken for wrong");
+}
+
 static void judge(const struct death *d)
 {
     char text[1000], last[1000] = "";
@@ -384,6 +432,8 @@ int main(int argc, char **argv)
     t_isolated("free_sized after realloc: what was asked for last", sized_after_realloc);
     t_isolated("the same where a shrink found no memory", sized_after_shrink_without_memory);
     t_isolated("the free of a sparse block touches none of it", sparse);
+    t_isolated("the ends of blocks that fill their class stay untouched", long_blocks);
+    t_isolated("slabs of which a part went back are used again", trimmed);
     char *volatile q = get(24);
     hktest_ok(malloc_usable_size(q) == 24 && malloc_usable_size(q + 8) != 24,
               "asking for the size of what lies inside a block is no write beyond its end");
