@@ -33,6 +33,9 @@ HK_INLINE void *hk_or_enomem(void *p)
 void hk_boot(void);
 /* The settings, at the start: from the environment. Those in files come with the first malloc. */
 void hk_settings_start(void);
+/* What valloc and pvalloc are, whatever these names stand for in the program. */
+void *hk_valloc(size_t n);
+void *hk_pvalloc(size_t n);
 /* After a fork: another thread may have been in the midst of the first dlopen of a library. */
 void hk_deep_fork_child(void);
 /* Start the thread that looks after idle memory; if it is refused, there is none. */

@@ -73,19 +73,21 @@ HK_EXPORT size_t hakmem_usable_size(const void *p)
 
 #if HK_OVERRIDE
 
-static HK_UNUSED void *page_aligned(size_t n)
+void *hk_valloc(size_t n)
 {
     return hk_api_aligned(hk_sys_page_bytes(), n);
 }
-HK_ALIAS(page_aligned)
+HK_ALIAS(hk_valloc)
 void *valloc(size_t n);
 
-HK_EXPORT void *pvalloc(size_t n)
+void *hk_pvalloc(size_t n)
 {
     size_t page = hk_sys_page_bytes();
     if (n > HK_MAX_REQUEST - page) return hk_or_enomem(NULL);
     return hk_api_aligned(page, hk_align_up(n ? n : 1, page));
 }
+HK_ALIAS(hk_pvalloc)
+void *pvalloc(size_t n);
 
 /*
  * As the C library's does, it calls the program's realloc: allocators that programs bring along

@@ -385,8 +385,12 @@ struct link_map *hk_sys_loaded(const char *library)
 
 void (*hk_sys_function_in(struct link_map *library, const char *name))(void)
 {
+    /* The C library's own: who wraps dlsym may call dlopen in it, and so come here again. */
+    struct link_map *libc = hk_sys_loaded("libc.so.6");
     int saved = errno;
-    void (*f)(void) = as_function(dlsym(library, name));
+    typedef void *look(void *library, const char *name);
+    look *its = libc ? (look *)as_function(dlvsym(libc, "dlsym", "GLIBC_2.34")) : NULL;
+    void (*f)(void) = as_function((its ? its : dlsym)(library, name));
     errno = saved;
     return f;
 }

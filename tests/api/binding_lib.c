@@ -25,6 +25,7 @@ void lib_text(void);
 const char *lib_whose(void);
 const char *whose(void);
 void *lib_open(const char *name);
+void *lib_open_in(const char *name);
 
 /* A block that the C library asks for on its behalf. */
 void lib_text(void)
@@ -53,6 +54,11 @@ const char *lib_whose(void)
 void *lib_open(const char *name)
 {
     return dlopen(name, RTLD_NOW | RTLD_DEEPBIND);
+}
+
+void *lib_open_in(const char *name)
+{
+    return dlmopen(LM_ID_BASE, name, RTLD_NOW | RTLD_DEEPBIND);
 }
 
 void *lib_make(size_t n)
