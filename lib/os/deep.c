@@ -3,10 +3,11 @@
  * What: entries of the C library's table of symbols lead elsewhere, in this process's memory.
  * Why: see api/deep.c. The table is only read while names are bound, by whoever binds one: the
  *   C library itself and all that is bound already stay as they are.
- * The table lies in a segment that may be read and nothing else. Where it is not so, as in a
- * C library linked without -z separate-code, it stays as it is: what is executed may not become
- * writable. Threads: an entry is a word, changed by one store; others may be binding names
- * meanwhile.
+ * The table lies in a segment that may be read and nothing else, or, where the C library was linked
+ * without -z separate-code (64-bit Arm), in one with the code, but before it: its pages may be read
+ * alone from then on. What is executed may not become writable: where a page has both, or cannot be
+ * told, all stays as it is. Threads: an entry is a word, changed by one store; others may be
+ * binding names meanwhile.
  */
 #include "os/deep.h"
 
@@ -22,7 +23,8 @@ struct table {
     ElfW(Sym) * symbols;
     const char *texts;
     const uint32_t *hash;
-    size_t end; /* of the last symbol that is hashed, plus one */
+    size_t end;            /* of the last symbol that is hashed, plus one */
+    uintptr_t before_code; /* the end of the relocations, which linkers put before all code */
 };
 
 /* ld.so has added the base already, where it could write to what it read that from. */
@@ -33,12 +35,16 @@ static const void *place(const struct table *t, uintptr_t at)
 
 static bool find_table(const struct link_map *l, struct table *t)
 {
+    uintptr_t relocations = 0, bytes = 0;
     *t = (struct table){.base = l->l_addr};
     for (const ElfW(Dyn) *d = l->l_ld; d->d_tag != DT_NULL; d++) {
         if (d->d_tag == DT_SYMTAB) t->symbols = (ElfW(Sym) *)place(t, d->d_un.d_ptr);
         if (d->d_tag == DT_STRTAB) t->texts = place(t, d->d_un.d_ptr);
         if (d->d_tag == DT_GNU_HASH) t->hash = place(t, d->d_un.d_ptr);
+        if (d->d_tag == DT_RELA) relocations = (uintptr_t)place(t, d->d_un.d_ptr);
+        if (d->d_tag == DT_RELASZ) bytes = d->d_un.d_val;
     }
+    t->before_code = relocations + bytes;
     return t->symbols && t->texts && t->hash;
 }
 
@@ -69,16 +75,17 @@ static size_t lead(struct table *t, const char *name, uintptr_t to)
     return found;
 }
 
-/* Does the kernel have the range as a segment that may be read alone? */
-static bool is_read_only(const struct table *t, uintptr_t from, uintptr_t to)
+/* Are these pages of a segment without code, or of one that has it behind them? */
+static bool is_data(const struct table *t, uintptr_t from, uintptr_t to)
 {
     const ElfW(Ehdr) *e = (const ElfW(Ehdr) *)t->base;
     if (!e || memcmp(e->e_ident, ELFMAG, SELFMAG) != 0) return false;
     const ElfW(Phdr) *p = (const ElfW(Phdr) *)(t->base + e->e_phoff);
     for (unsigned i = 0; i < e->e_phnum; i++) {
-        uintptr_t start = t->base + p[i].p_vaddr;
-        if (p[i].p_type == PT_LOAD && from >= start && to <= start + p[i].p_filesz)
-            return p[i].p_flags == PF_R;
+        uintptr_t start = t->base + p[i].p_vaddr, end = start + p[i].p_filesz;
+        if (p[i].p_type != PT_LOAD || from < start || from >= end) continue;
+        if (p[i].p_flags == PF_R) return to <= hk_align_up(end, hk_sys_page_bytes());
+        return p[i].p_flags == (PF_R | PF_X) && to <= t->before_code && t->before_code <= end;
     }
     return false;
 }
@@ -89,10 +96,10 @@ bool hk_deep_replace(const struct link_map *libc, const struct hk_instead *names
     if (!find_table(libc, &t)) return false;
     for (size_t i = 0; i < count; i++) lead(&t, names[i].name, 0);
     uintptr_t from = (uintptr_t)t.symbols, to = (uintptr_t)(t.symbols + t.end);
-    if (!t.end || !is_read_only(&t, from, to)) return false;
     size_t page = hk_sys_page_bytes();
     from = from / page * page;
     to = hk_align_up(to, page);
+    if (!t.end || !is_data(&t, from, to)) return false;
     void *at = (void *)from;
     if (!hk_sys_protect(at, to - from, HK_ACCESS_ALL)) return false;
     for (size_t i = 0; i < count; i++) lead(&t, names[i].name, (uintptr_t)names[i].to);
