@@ -11,7 +11,8 @@
 
 #include "tool.h"
 
-/* After a command, or as an option's value: one of these words, or what a word in capitals says. */
+/* After a command, or as an option's value: what this word says; PRELOAD: what hakmem-preload
+ * takes. */
 static const struct about {
     const char *name, *rest, *what;
 } abouts[] = {
@@ -22,7 +23,7 @@ static const struct about {
     {"policy", "FILE", "what a run has learned, and why"},
     {"profile", "FILE", "the settings that freeze what a run has learned"},
     {"topology", "", "nodes, CPUs, pages and limits of this machine"},
-    {"preload", "enable disable status test", "the library in all programs of the system"},
+    {"preload", "PRELOAD", "the library in all programs of the system"},
     {"--version", "", "version of the library"},
     {"--prefix", "", "folder it was installed below"},
     {"--includedir", "", "folder of its header"},
@@ -37,9 +38,6 @@ static const struct about {
     {"--svg", "FILE", "write a chart too"},
     {"--process", "NUMBER", "of this process in the file, from 1 on"},
     {"--env", "", "as words for env(1)"},
-    {"--root", "FOLDER", "a system that is mounted there"},
-    {"--dry-run", "", "tell what would be done, do nothing"},
-    {"--no-test", "", "do not try it out first"},
 };
 #define ABOUTS (sizeof abouts / sizeof *abouts)
 
@@ -143,11 +141,7 @@ static void zsh_row(const char *command, const char *option)
     printf("        '%s%s[", name, *a->rest ? "=" : "");
     quoted(a->what, "[]:", "'\\''");
     fputs("]", stdout);
-    if (*a->rest)
-        printf(":%s:%s", a->rest,
-               a->rest[1] == 'I'   ? "_files"
-               : a->rest[1] == 'O' ? "_files -/"
-                                   : "");
+    if (*a->rest) printf(":%s:%s", a->rest, a->rest[0] == 'F' ? "_files" : "");
     fputs("'\n", stdout);
 }
 
@@ -207,7 +201,7 @@ static void fish_command(const char *when, const char *command)
     const struct about *a = about(command);
     fish_line("__fish_use_subcommand", "-a", command, a->what);
     if (strcmp(a->rest, "FILE") == 0) printf("complete -c " TOOL " -n '%s' -F\n", when);
-    if (a->rest[0] >= 'a') fish_line(when, "-a", a->rest, NULL);
+    if (strcmp(a->rest, "PRELOAD") == 0) fish_line(when, "-a", "(__hakmem_config_preload)", NULL);
     for (unsigned k = 0; k < HK_KNOBS; k++) {
         if (strcmp(a->rest, "KNOB") == 0)
             fish_line(when, "-a", hk_knob_rows[k].name, hk_knob_rows[k].help);

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
 # What: completion of hakmem-config for fish: commands, options, settings and their values.
+# What follows preload is hakmem-preload's.
+function __hakmem_config_preload
+    complete -C (string replace -r '^.*?\spreload(?=\s)' hakmem-preload -- (commandline -cp))
+end
 complete -c hakmem-config -f
 # made by hakmem-config --shell fish
 complete -c hakmem-config -n '__fish_use_subcommand' -l 'version' -d 'version of the library'
@@ -162,5 +166,5 @@ complete -c hakmem-config -n '__fish_seen_subcommand_from profile' -l 'env' -d '
 complete -c hakmem-config -n '__fish_use_subcommand' -a 'topology' -d 'nodes, CPUs, pages and limits of this machine'
 complete -c hakmem-config -n '__fish_seen_subcommand_from topology' -l 'json' -d 'as JSON'
 complete -c hakmem-config -n '__fish_use_subcommand' -a 'preload' -d 'the library in all programs of the system'
-complete -c hakmem-config -n '__fish_seen_subcommand_from preload' -a 'enable disable status test'
+complete -c hakmem-config -n '__fish_seen_subcommand_from preload' -a '(__hakmem_config_preload)'
 # end
