@@ -27,11 +27,11 @@ def run(library):
         env["LD_PRELOAD"] = library
     begin = time.perf_counter_ns()
     pid = os.posix_spawn("/bin/true", ["/bin/true"], env)
-    _, status = os.waitpid(pid, 0)
+    _, status, used = os.wait4(pid, 0)
     took = time.perf_counter_ns() - begin
     if status != 0:
         raise SystemExit(f"/bin/true ended with {status} under {library}")
-    return took / 1000
+    return took / 1000, (used.ru_utime + used.ru_stime) * 1e6, used.ru_minflt
 
 
 def main():
@@ -51,13 +51,15 @@ def main():
                 took = run(arms[name])
                 if round_number >= 10:
                     times[name].append(took)
-        base = times["none"]
-        print(f"/bin/true, {args.rounds} rounds, microseconds from spawn to wait")
-        print(f"{'':10} {'least':>8} {'median':>8} {'median of the differences':>26} {'ratio of medians':>17}")
-        for name, t in times.items():
-            more = statistics.median(a - b for a, b in zip(t, base))
-            ratio = statistics.median(t) / statistics.median(base)
-            print(f"{name:10} {min(t):8.0f} {statistics.median(t):8.0f} {more:26.1f} {ratio:17.3f}")
+        print(f"/bin/true, {args.rounds} rounds: microseconds from spawn to wait, of processor time, and page faults")
+        print(f"{'':22} {'least':>8} {'median':>8} {'median of the differences':>26} {'ratio of medians':>17}")
+        for i, what in enumerate(("time", "processor", "faults")):
+            base = [t[i] for t in times["none"]]
+            for name, runs in times.items():
+                t = [r[i] for r in runs]
+                more = statistics.median(a - b for a, b in zip(t, base))
+                ratio = statistics.median(t) / statistics.median(base)
+                print(f"{what:10} {name:11} {min(t):8.0f} {statistics.median(t):8.0f} {more:26.1f} {ratio:17.3f}")
 
 
 if __name__ == "__main__":

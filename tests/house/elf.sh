@@ -31,6 +31,9 @@ segments LOAD | grep RW | {
     up=$(((at + file + 4095) / 4096))
     [ $((at + memory)) -le $((up * 4096)) ] || echo "bss ends beyond page $up"
 } | check "zeroed data fits the last page of the file's"
+# Names that the library has itself, and has the loader find: those that it asks the program for.
+readelf -rW "$lib" | awk '{ print $5 }' | sed 's/@.*//' | grep -xF "$(sed 's/@.*//' "$HK_SRC/tests/house/exported.txt")" | LC_ALL=C sort -u > "$tmp/found"
+sed 's/[{};]//g' "$HK_SRC/lib/libhakmem.bound" | tr ' ' '\n' | grep . | LC_ALL=C sort | diff - "$tmp/found" | check "of its own names it asks for those of libhakmem.bound"
 # The head of every request, as valgrind.h has it on this processor.
 requests=$(printf '%s\n' "$code" | grep -cE 'rol +\$0x33,%rdi|ror +x12, x12, #61')
 if [ -z "$code" ]; then
