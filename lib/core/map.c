@@ -231,6 +231,7 @@ void hk_map_grow_end(void)
 
 void *hk_map_grow(size_t chunks, size_t *got)
 {
+    HK_ASSERT(hk_lock_mine(&grow_lock));
     if (chunks > HEAP_MAX >> HK_CHUNK_SHIFT) return NULL;
     /* Records come first: do not map gigabytes of them for what the kernel never gives. */
     if (chunks > PROBE_CHUNKS && !kernel_has(chunks << HK_CHUNK_SHIFT)) return NULL;

@@ -135,15 +135,18 @@ static void *leave_with(struct hk_shard *s, void *p, const struct request *r)
     return p;
 }
 
-/* Fresh chunks of the heap, nobody's yet; NULL if refused. */
-static void *grow(struct hk_shard *s, size_t chunks, size_t *got)
+/* Fresh chunks of the heap for s, which is entered then; false, and it is not, if refused. */
+static bool grow(struct hk_shard *s, size_t chunks)
 {
-    void *fresh = hk_map_grow(chunks, got);
-    if (!fresh) return NULL;
+    size_t got;
+    void *fresh = hk_map_grow(chunks, &got);
+    if (!fresh) return false;
     atomic_fetch_add_explicit(&s->grows, 1, memory_order_relaxed);
-    if (hk_huge_always()) hk_huge_advise(fresh, *got * HK_CHUNK_UNITS, HK_HUGE_AHEAD);
-    hk_numa_place(fresh, *got << HK_CHUNK_SHIFT, s->node);
-    return fresh;
+    if (hk_huge_always()) hk_huge_advise(fresh, got * HK_CHUNK_UNITS, HK_HUGE_AHEAD);
+    hk_numa_place(fresh, got << HK_CHUNK_SHIFT, s->node);
+    hk_shard_enter(s);
+    hk_shard_add(s, hk_chunk_index(fresh), got);
+    return true;
 }
 
 /* Out of s, entered here; NULL if it has none. */
@@ -178,13 +181,11 @@ enum growth { GROWN, OVERTAKEN, REFUSED };
 static enum growth take_grown(struct hk_shard *s, struct request *r, size_t seen, size_t tail,
                               void **p)
 {
-    size_t got, want = r->chunks + r->align - 1;
+    size_t want = r->chunks + r->align - 1;
     want = want > tail ? want - tail : 1;
     if (!hk_map_grow_begin(want, seen)) return OVERTAKEN;
-    void *fresh = grow(s, want, &got);
-    if (fresh) {
-        hk_shard_enter(s);
-        hk_shard_add(s, hk_chunk_index(fresh), got);
+    bool grown = grow(s, want);
+    if (grown) {
         *p = take_within(s, r);
         if (*p)
             leave_with(s, *p, r);
@@ -192,7 +193,7 @@ static enum growth take_grown(struct hk_shard *s, struct request *r, size_t seen
             hk_shard_leave(s);
     }
     hk_map_grow_end();
-    return fresh ? GROWN : REFUSED;
+    return grown ? GROWN : REFUSED;
 }
 
 /* s has nothing; *p: what was got elsewhere. */
@@ -306,15 +307,14 @@ bool hk_pool_extend(void *p, size_t units, size_t more, bool *clean)
 {
     char *end = (char *)p + units * HK_UNIT_BYTES;
     struct hk_shard *s = hk_shard_of(p);
-    size_t missing = 0, got;
+    size_t missing = 0;
     HK_ASSERT(s != NULL);
     if (extend(s, end, more, clean, &missing)) return true;
-    void *fresh = missing ? grow(s, missing, &got) : NULL;
-    if (!fresh) return false;
-    hk_shard_enter(s);
-    hk_shard_add(s, hk_chunk_index(fresh), got);
-    hk_shard_leave(s);
-    return extend(s, end, more, clean, &missing); /* others may have been quicker */
+    if (!missing || !hk_map_grow_begin(missing, SIZE_MAX)) return false;
+    bool grown = grow(s, missing);
+    if (grown) hk_shard_leave(s);
+    hk_map_grow_end();
+    return grown && extend(s, end, more, clean, &missing); /* others may have been quicker */
 }
 
 void hk_pool_set_limit(size_t bytes)

@@ -319,6 +319,46 @@ static void crowd(void)
     while (n) hk_pool_free(aside[--n], HK_CHUNK_UNITS);
 }
 
+enum { HELD = 100 };
+
+/* Blocks of a chunk, every other one made longer in place if that can be; all are held. */
+static void *take_and_extend(void *arg)
+{
+    char **mine = arg;
+    bool clean;
+    for (uintptr_t i = 0; i < HELD; i++) {
+        mine[i] = hk_pool_alloc(HK_CHUNK_UNITS, 1, &clean);
+        if (!mine[i]) break;
+        size_t more = i % 2 && hk_pool_extend(mine[i], HK_CHUNK_UNITS, 1, &clean);
+        uintptr_t *last = (uintptr_t *)(mine[i] + (HK_CHUNK_UNITS + more) * HK_UNIT_BYTES) - 1;
+        *(char **)mine[i] = *(char **)last = mine[i];
+        hk_unit_of(mine[i])->run_units = (uint32_t)(HK_CHUNK_UNITS + more);
+    }
+    return NULL;
+}
+
+/* Growth for a new block and for a longer one at the same time. */
+static void growth_of_both_kinds(void)
+{
+    static char *held[CROWD][HELD];
+    pthread_t t[CROWD];
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < CROWD; i++)
+        HKTEST(!pthread_create(&t[i], NULL, take_and_extend, held[i]));
+    for (unsigned i = 0; i < CROWD; i++) pthread_join(t[i], NULL);
+    for (unsigned i = 0; i < CROWD * HELD; i++) {
+        char *p = held[i / HELD][i % HELD];
+        size_t units = p ? hk_unit_of(p)->run_units : 0;
+        wrong += !p || *(char **)p != p || ((char **)(p + units * HK_UNIT_BYTES))[-1] != p;
+    }
+    hktest_ok(!wrong, "%u threads take and extend: %u blocks are somebody else's too", CROWD,
+              wrong);
+    for (unsigned i = 0; i < CROWD * HELD; i++) {
+        char *p = held[i / HELD][i % HELD];
+        if (p) hk_pool_free(p, hk_unit_of(p)->run_units);
+    }
+}
+
 int main(void)
 {
     struct hk_pool_stats s;
@@ -349,6 +389,7 @@ int main(void)
     borders();
     soiled();
     crowd();
+    growth_of_both_kinds();
     hktest_ok(hk_pool_alloc((size_t)1 << 40, 1, &clean) == NULL, "an impossible size is refused");
     hk_pool_check();
     return hktest_done();
