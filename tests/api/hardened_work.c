@@ -326,16 +326,19 @@ static void sized_after_shrink_without_memory(void)
 {
     void (*sized_free)(void *, size_t) = (void (*)(void *, size_t))t_symbol("free_sized");
     struct rlimit none = {t_statm(0), t_statm(0)};
-    char *p = get(30000), *bare = get(32768);
+    char *p = get(30000), *bare = get(32768), *large = get(200000);
     t_fill(p, 30000, 1);
     t_fill(bare, 32768, 2);
+    t_fill(large, 200000, 3);
     T_EXPECT(setrlimit(RLIMIT_AS, &none) == 0, "setrlimit");
     for (size_t n = 1 << 20; n; n /= 2)
         while (get(n)) continue;
     T_EXPECT(resize(p, 100) == p && t_holds(p, 100, 1), "the shrink stays where it is");
     T_EXPECT(resize(bare, 100) == bare && t_holds(bare, 100, 2), "also where no seal was");
+    T_EXPECT(resize(large, 100) == large && t_holds(large, 100, 3), "and a run of units");
     sized_free(p, 100);
     sized_free(bare, 100);
+    sized_free(large, 100);
 }
 
 /* What was never touched does not become resident, even where all of a block is to be cleared. */
