@@ -46,8 +46,11 @@ const char *const hk_says_freed[] = {"double free", "realloc of a freed block"};
 
 const char hk_says_after_free[] = "write after free";
 
-/* p's unit has holes, so that its bound tells nothing. */
-static bool begins_in_holes(const struct hk_unit *first, const void *p)
+/*
+ * Where bound is 0: the unit has holes, or had one, and its owner, who need not be the caller's
+ * heap as the slab may have been let loose, is about to tell a new one.
+ */
+static bool begins_by_number(const struct hk_unit *first, const void *p)
 {
     size_t off = (size_t)((const char *)p - hk_unit_addr(first)), size = hk_class_bytes(first->cls);
     return off < first->fresh * size && off % size == 0;
@@ -57,7 +60,7 @@ bool hk_is_free(const struct hk_unit *first, const void *p)
 {
     struct hk_unit *u = hk_unit_of(p);
     if (HK_UNLIKELY(!u) || HK_UNLIKELY(hk_slab_first(u) != first)) return false;
-    if (HK_UNLIKELY(!hk_begins(u, p)) && (!u->holes || !begins_in_holes(first, p))) return false;
+    if (HK_UNLIKELY(!hk_begins(u, p)) && !begins_by_number(first, p)) return false;
     return hk_is_marked(first, p) && !(hk_shadow_get(p) & HK_SHADOW_LIVE);
 }
 
