@@ -36,7 +36,8 @@ HK_INLINE size_t asked_for(const void *p, unsigned kind)
     if (HK_UNLIKELY(hk_is_bare(kind))) return size;
     size_t n = hk_sealed(p, size);
     if (HK_UNLIKELY(hk_overrun(p, size, n))) return SIZE_MAX;
-    bool told = kind < HK_MID_FIRST || n + hk_slack_noted(p) == size - HK_CANARY_BYTES;
+    bool told =
+        kind < HK_MID_FIRST || hk_slack_noted(p) == hk_slack_told(size - HK_CANARY_BYTES - n);
     return HK_LIKELY(told) ? n : SIZE_MAX;
 }
 

@@ -43,8 +43,15 @@ HK_INLINE unsigned hk_kind_for(size_t n)
  * The slack of a block above 1 KiB is told by its next two shadow bytes too, seven bits each:
  * filler and canary lie on lines of their own, and are fetched together so.
  */
+#define HK_SLACK_MOST 0x3fffu /* that much, or more: of a block aligned to more than its bytes */
+HK_INLINE size_t hk_slack_told(size_t slack)
+{
+    return slack < HK_SLACK_MOST ? slack : HK_SLACK_MOST;
+}
+
 HK_INLINE void hk_slack_note(const void *p, size_t slack)
 {
+    slack = hk_slack_told(slack); /* or a live block would seem to begin there */
     hk_shadow_set((const char *)p + HK_ALIGN_BYTES, slack & 0x7f);
     hk_shadow_set((const char *)p + 2 * HK_ALIGN_BYTES, (unsigned)(slack >> 7));
 }
@@ -54,7 +61,7 @@ HK_INLINE size_t hk_slack_noted(const void *p)
     return hk_shadow_get((const char *)p + HK_ALIGN_BYTES) |
            (size_t)hk_shadow_get((const char *)p + 2 * HK_ALIGN_BYTES) << 7;
 }
-_Static_assert(HK_MID_MAX / 5 < 1u << 14, "a mid block's slack fits");
+_Static_assert(HK_MID_MAX / 5 < HK_SLACK_MOST, "a mid block's slack fits");
 
 typedef uint64_t hk_pair __attribute__((vector_size(16), may_alias));
 

@@ -163,6 +163,18 @@ CASE(inside)
     give(p + by);
 }
 
+CASE(inside_aligned)
+{
+    char *p = aligned_alloc(32768, n);
+    give(p + by);
+}
+
+CASE(inside_aligned_resized)
+{
+    char *p = aligned_alloc(32768, n);
+    give(resize(p + by, n));
+}
+
 CASE(wrong_size)
 {
     void *(*operator_new)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "_Znwm");
@@ -184,6 +196,7 @@ static void right_sizes(void)
 #define AFTER  "hakmem: write after free: 0x"
 #define DOUBLE "hakmem: double free: 0x"
 #define FREE   "hakmem: free of an invalid pointer: 0x"
+#define RESIZE "hakmem: realloc of an invalid pointer: 0x"
 #define SIZE   "hakmem: free with a wrong size: 0x"
 #define D(f, line, n, by)                                                                          \
     {                                                                                              \
@@ -227,6 +240,8 @@ static const struct death {
     D(beyond_usable, BEYOND, 50, 0),
     D(beyond_aligned, BEYOND, 65, 64),
     D(beyond_aligned, BEYOND, 300, 256),
+    D(beyond_aligned, BEYOND, 100, 32768),
+    D(beyond_aligned, BEYOND, 17000, 32768),
     D(before, BEYOND, 24, 0),
     D(before, BEYOND, 200, 0),
     D(after_free, AFTER, 16, 0),
@@ -248,6 +263,10 @@ static const struct death {
     D(inside, FREE, 100, 16),
     D(inside, FREE, 100, 1),
     D(inside, FREE, 3000, 1024),
+    D(inside_aligned, FREE, 100, 32), /* with so much behind it that it has to be told shorter */
+    D(inside_aligned, FREE, 4096, 32),
+    D(inside_aligned, FREE, 15000, 16),
+    D(inside_aligned_resized, RESIZE, 4096, 32),
     D(wrong_size, SIZE, 40, 24),
     D(wrong_size, SIZE, 40, 39),
     D(wrong_size, SIZE, 40, 400),
