@@ -44,9 +44,14 @@ HK_INLINE size_t asked_for(const void *p, unsigned kind)
 /* ---- the first bytes of a free block, and the last ---- */
 
 /* Sixteen at a time, some more than once if there are fewer than 64: no branch to guess wrong. */
+HK_INLINE size_t piece_at(size_t size, size_t off)
+{
+    return off < size - 16 ? off : size - 16;
+}
+
 HK_INLINE char *piece(const char *p, size_t size, size_t off)
 {
-    return (char *)p + (off < size - 16 ? off : size - 16);
+    return (char *)p + piece_at(size, off);
 }
 
 HK_INLINE bool last_of(const char *p, size_t size)
@@ -125,8 +130,8 @@ struct hk_hard *hk_hard_of(struct hk_heap *h)
         size_t held = mask_of(c) + 1u, size = hk_class_bytes(c);
         m->mask = mask_of(c);
         m->size = (uint32_t)size;
-        m->second = (uint8_t)(piece(NULL, size, 16) - (char *)NULL);
-        m->third = (uint8_t)(piece(NULL, size, 32) - (char *)NULL);
+        m->second = (uint8_t)piece_at(size, 16);
+        m->third = (uint8_t)piece_at(size, 32);
         m->top = place;
         m->end = place + 2 * held;
         place += 3 * held + 1;
@@ -159,9 +164,12 @@ static bool fill_from(struct hk_hard *hd, unsigned c)
     return true;
 }
 
+/* The next one that is ready, or NULL. */
 HK_INLINE void *take(struct hk_magazine *m, unsigned kind, size_t n)
 {
-    char *p = *m->top--;
+    char *p = *m->top;
+    if (HK_UNLIKELY(!p)) return NULL;
+    m->top--;
     m->served++;
     bool odd = hk_shadow_get(p) != hk_harden.expected || hk_hard_any(p, m, m->size);
     if (HK_UNLIKELY(odd)) return hk_hard_arm(p, kind, n);
@@ -221,8 +229,7 @@ void *hk_hard_alloc(size_t n, size_t align)
     unsigned kind = kind_aligned(n, align);
     struct hk_hard *hd = hk_thread.hard;
     if (HK_UNLIKELY(!hd)) return NULL;
-    struct hk_magazine *m = &hd->magazine[hk_kind_class(kind)];
-    return HK_LIKELY(*m->top != NULL) ? take(m, kind, n) : NULL;
+    return take(&hd->magazine[hk_kind_class(kind)], kind, n);
 }
 
 void *hk_hard_alloc_slow(size_t n, size_t align, const void *site)
@@ -372,7 +379,7 @@ void hk_hard_forget(struct hk_heap *h)
     memset(h->hard->bins.bin, 0, sizeof h->hard->bins.bin);
     for (unsigned c = 1; c < HK_CLASSES; c++) {
         struct hk_magazine *m = &h->hard->magazine[c];
-        m->top = m->end - 2 * (m->mask + 1);
+        m->top = m->end - 2 * ((size_t)m->mask + 1);
         memset(m->end + 1, 0, (m->mask + 1u) * sizeof *m->end);
     }
 }
