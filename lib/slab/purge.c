@@ -121,19 +121,26 @@ static void unlink_blocks(struct look *l)
     hk_begin_tell(u, 0, u->fresh);
 }
 
-static size_t give_back(char *from, char *to)
+static void spend(uint32_t *blocks, uint32_t n)
 {
-    if (to > from) hk_huge_leave(from);
-    return to > from && hk_sys_purge(from, (size_t)(to - from)) ? (size_t)(to - from) : 0;
+    *blocks -= *blocks < n ? *blocks : n;
 }
 
-static size_t purge_chosen(const struct look *l)
+static size_t give_back(char *from, char *to, uint32_t *blocks)
+{
+    if (to <= from) return 0;
+    spend(blocks, HK_PURGE_CALL_BLOCKS);
+    hk_huge_leave(from);
+    return hk_sys_purge(from, (size_t)(to - from)) ? (size_t)(to - from) : 0;
+}
+
+static size_t purge_chosen(const struct look *l, uint32_t *blocks)
 {
     unsigned n = hk_class_units(l->u->cls) * l->pages_a_unit;
     size_t got = 0;
     for (unsigned i = 0, from = 0; i <= n; i++) {
         if (i < n && l->go[i / l->pages_a_unit] >> (i % l->pages_a_unit) & 1) continue;
-        got += give_back(l->slab + from * l->page, l->slab + i * l->page);
+        got += give_back(l->slab + from * l->page, l->slab + i * l->page, blocks);
         from = i + 1;
     }
     return got;
@@ -143,14 +150,14 @@ static size_t purge_chosen(const struct look *l)
  * The part of a slab that was never linked: zero from then on, so its blocks are known to be. Its
  * list may change all the time meanwhile: that part has not been come to for a while.
  */
-static size_t purge_fresh(struct hk_unit *u)
+static size_t purge_fresh(struct hk_unit *u, uint32_t *blocks)
 {
     size_t page = hk_sys_page_bytes(), got;
     char *from = hk_unit_addr(u) + hk_class_bytes(u->cls) * u->fresh;
     char *first = (char *)hk_align_up((uintptr_t)from, page);
     u->looks = 0;
     if (u->clean || u->fresh == u->blocks) return 0;
-    got = give_back(first, hk_unit_addr(u) + hk_class_units(u->cls) * HK_UNIT_BYTES);
+    got = give_back(first, hk_unit_addr(u) + hk_class_units(u->cls) * HK_UNIT_BYTES, blocks);
     if (!got) return 0;
     memset(from, 0, (size_t)(first - from));
     u->clean = 1;
@@ -158,7 +165,7 @@ static size_t purge_fresh(struct hk_unit *u)
 }
 
 /* busy only while the list is changed: a fork during the kernel's work finds it whole. */
-static size_t purge_slab(struct hk_heap *h, struct hk_unit *u)
+static size_t purge_slab(struct hk_heap *h, struct hk_unit *u, uint32_t *blocks)
 {
     struct look l;
     if (!u->free || hk_sys_page_bytes() > HK_UNIT_BYTES) return 0;
@@ -168,7 +175,7 @@ static size_t purge_slab(struct hk_heap *h, struct hk_unit *u)
     atomic_store_explicit(&h->busy, 1, memory_order_relaxed);
     unlink_blocks(&l);
     atomic_store_explicit(&h->busy, 0, memory_order_release);
-    return purge_chosen(&l);
+    return purge_chosen(&l, blocks);
 }
 
 #define LONG_GRAIN 8 /* log2 of what all sizes above 1 KiB are multiples of */
@@ -181,7 +188,7 @@ static uint16_t head_of(const struct hk_unit *u)
     return (uint16_t)(1 + ((size_t)((char *)u->free - hk_unit_addr(u)) >> shift));
 }
 
-/* In blocks looked at: a call to the kernel costs as much as some hundred. */
+/* In blocks looked at: what a slab costs that has hardly any. */
 static uint32_t cost(const struct hk_unit *u)
 {
     return u->blocks < HK_PURGE_SLAB_BLOCKS ? HK_PURGE_SLAB_BLOCKS : u->blocks;
@@ -198,11 +205,11 @@ static size_t look_into(struct hk_heap *h, struct hk_unit *u, bool force, uint32
         h->moving += room;
     }
     u->seen = head_of(u);
-    if (u->looks && (force || --u->looks == 0)) got = purge_fresh(u);
+    if (u->looks && (force || --u->looks == 0)) got = purge_fresh(u, blocks);
     if (u->purged || !(idle || force)) return got;
     if (room < hk_sys_page_bytes()) return got;
-    *blocks -= cost(u);
-    got += purge_slab(h, u);
+    spend(blocks, cost(u));
+    got += purge_slab(h, u, blocks);
     u->seen = head_of(u);
     u->purged = 1;
     return got;

@@ -39,8 +39,9 @@ void hk_slab_release_empty_of(struct hk_heap *h, unsigned c);
 /*
  * Return to the kernel the pages of slabs with room that hold no live block, of slabs whose lists
  * have not changed since the last call (force: of all); bytes. Ends when *blocks, which it counts
- * down, does not do for the next slab: h->cut is set then, and the next call goes on there. Not
- * from within a slow path: h->busy is clear on entry and after.
+ * down by blocks looked at and calls to the kernel, does not do for the next slab: h->cut is set
+ * then, and the next call goes on there. Not from within a slow path: h->busy is clear on entry and
+ * after.
  */
 size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks);
 /* All fresh blocks of u are linked, some others are not: [*first, *end) leave their hole. */

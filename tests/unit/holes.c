@@ -189,6 +189,25 @@ static void fresh_part(void)
     for (int i = 0; i < MORE; i++) hakmem_free(block[i]);
 }
 
+/* Each other block of a page each: a look ends after so many calls, not only so many slabs. */
+static void many_holes(void)
+{
+    enum { COUNT = 2048, A_SLAB = 256 };
+    size_t page = 4096;
+    for (int i = 0; i < COUNT; i++) block[i] = memset(hakmem_malloc(page), 1, page);
+    for (int i = 0; i < COUNT; i += 2) hakmem_free(block[i]);
+    struct hk_heap *h = hk_thread.heap;
+    hk_heap_settle(h);
+    purge(h, UINT32_MAX);
+    size_t got = purge(h, COUNT / A_SLAB * HK_PURGE_SLAB_BLOCKS);
+    hktest_ok(got > 0 && got <= A_SLAB / 2 * page && h->cut,
+              "a look ends where calls for single pages have used it up: %zu pages", got / page);
+    while (h->cut) got += purge(h, HK_PURGE_BLOCKS);
+    hktest_ok(got > (COUNT / 2 - A_SLAB) * page, "the next ones go on: %zu of %d pages", got / page,
+              COUNT / 2);
+    for (int i = 1; i < COUNT; i += 2) hakmem_free(block[i]);
+}
+
 int main(void)
 {
     if (hk_sys_page_bytes() > 16384) {
@@ -198,5 +217,6 @@ int main(void)
     every_class();
     one_survivor();
     fresh_part();
+    if (hk_sys_page_bytes() == 4096) many_holes();
     return hktest_done();
 }
