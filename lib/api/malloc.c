@@ -48,10 +48,12 @@ HK_EXPORT void *hakmem_malloc(size_t n)
 
 HK_INLINE void free_block(void *p, size_t n, bool sized)
 {
-    if (hk_checked_on())
+    if (hk_checked_on()) {
         hk_checked_free(p, HK_BY_MALLOC);
-    else
+        hk_probe_traced();
+    } else {
         hk_free_sized(p, n, sized);
+    }
 }
 
 HK_EXPORT void hakmem_free(void *p)

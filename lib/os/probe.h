@@ -69,12 +69,24 @@ void hk_probe_end(void *p, size_t bytes);
 void hk_probe_mismatched(const void *p, const char *made, const char *freed);
 void hk_probe_fishy(size_t n);
 
+/*
+ * After a call: it is in no tail position, so that who calls is in valgrind's traces. Elsewhere
+ * such calls have to stay jumps, as what they lead to asks where the program goes on.
+ */
+HK_INLINE void hk_probe_traced(void)
+{
+    __asm__ volatile("");
+}
+
 /* From the one to the other the library is at work: nothing it does is reported. They nest. */
 void hk_probe_quiet(void);
 void hk_probe_loud(void);
 
 #else
 
+HK_INLINE void hk_probe_traced(void)
+{
+}
 HK_INLINE void hk_probe_mapped(void *p HK_UNUSED, size_t bytes HK_UNUSED)
 {
 }
