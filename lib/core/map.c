@@ -15,10 +15,9 @@
 
 #define WINDOW_HEAP     (64 * HK_GIB) /* offset of the heap: records of 16 TiB fit before it */
 #define WINDOW_SHADOW   (20 * HK_GIB)
-#define HEAP_MAX        (16 * HK_TIB)                        /* the window's end */
 #define SHADOWED_MAX    ((WINDOW_HEAP - WINDOW_SHADOW) << 4) /* 704 GiB */
 #define PIECE_BYTES     (HK_PIECE_CHUNKS * sizeof(struct hk_chunk))
-#define PIECES          (HEAP_MAX / HK_CHUNK_BYTES / HK_PIECE_CHUNKS)
+#define PIECES          (HK_HEAP_MAX / HK_CHUNK_BYTES / HK_PIECE_CHUNKS)
 #define META_BYTES      (256 * HK_KIB) /* a piece of metadata: some forty heaps */
 #define UNITS_BYTES     (64 * HK_KIB)  /* first unit records: 64 MiB of heap */
 #define UNITS_STEP_MAX  (16 * HK_MIB)
@@ -177,7 +176,7 @@ static bool map_pieces(size_t end)
 /* Map heap bytes [at, at + bytes) with their records first, so that a refusal loses nothing. */
 static bool map_heap(size_t at, size_t bytes)
 {
-    if (at + bytes > HEAP_MAX || at + bytes < at) return false;
+    if (at + bytes > HK_HEAP_MAX || at + bytes < at) return false;
     if (!table_grow(&units, at + bytes) || !map_pieces(at + bytes)) return false;
     if (hardened && (at + bytes > SHADOWED_MAX || !table_grow(&shadow, at + bytes))) return false;
     size_t done = at < heap_ready ? heap_ready - at : 0;
@@ -232,7 +231,7 @@ void hk_map_grow_end(void)
 void *hk_map_grow(size_t chunks, size_t *got)
 {
     HK_ASSERT(hk_lock_mine(&grow_lock));
-    if (chunks > HEAP_MAX >> HK_CHUNK_SHIFT) return NULL;
+    if (chunks > HK_HEAP_MAX >> HK_CHUNK_SHIFT) return NULL;
     /* Records come first: do not map gigabytes of them for what the kernel never gives. */
     if (chunks > PROBE_CHUNKS && !kernel_has(chunks << HK_CHUNK_SHIFT)) return NULL;
     size_t want = heap_end / HK_CHUNK_BYTES / 4;

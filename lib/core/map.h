@@ -96,6 +96,8 @@ struct hk_chunk {
 } HK_LINE_ALIGNED;
 _Static_assert(sizeof(struct hk_chunk) == HK_LINE_BYTES, "one record, one line");
 
+#define HK_HEAP_MAX (16 * HK_TIB) /* bytes of the window: no block is longer */
+
 /* Parts of one line, by names of their own: each is then an operand by itself on x86. */
 extern HK_HIDDEN uintptr_t hk_window_base;       /* first heap address, 2 MiB aligned */
 extern HK_HIDDEN _Atomic size_t hk_window_limit; /* heap bytes whose records can be read */

@@ -164,7 +164,8 @@ HK_INLINE void *any_run(size_t n, size_t align, bool zero, const void *site)
 
 static HK_NOINLINE void *large_alloc(size_t n, size_t align, bool zero, const void *site)
 {
-    if (n > HK_MAX_REQUEST || align > HK_MAX_REQUEST - n) return NULL;
+    /* What can never fit is not worth giving back all that is cached. */
+    if (n > HK_HEAP_MAX || align > HK_HEAP_MAX - n) return NULL;
     if (HK_UNLIKELY(!hk_thread.heap)) hk_settings_late(); /* before it is decided how */
     if (!hk_hardened()) return any_run(n, align, zero, site);
     size_t extra = hk_hard_run_extra(n);

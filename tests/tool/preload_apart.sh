@@ -78,11 +78,12 @@ if [ -n "$busybox" ] && ! readelf -lW "$busybox" 2> /dev/null | grep -q INTERP; 
     says "what always differs does not" 0 "rpm              same: what it says differs anyway" test rpm
     rm "$tree/usr/bin/rpm"
     says "what is not there is said" 0 "rpm              not here: no rpm" test rpm
-    stands grep 'sleep 9871.5 & (sleep 9871.5 &) ; wait'
+    long=9871.$$ # no other run's
+    stands grep "sleep $long & (sleep $long &) ; wait"
     stands sleep 'exec /bin/sleep "$@"'
     cp "$busybox" "$tree/bin/sleep"
     says "what does not end is ended" 0 "mapped           not judged: not done in time" test mapped
-    same "with all that it has started" "$(find /proc -maxdepth 2 -name cmdline -exec grep -lz '^9871.5$' {} + 2> /dev/null)" ""
+    same "with all that it has started" "$(find /proc -maxdepth 2 -name cmdline -exec grep -lz "^$long\$" {} + 2> /dev/null)" ""
     stands grep 'echo 0'
     says "enable tries first" 1 "not enabled" enable
     [ ! -e "$file" ]

@@ -267,6 +267,18 @@ static void rounded_runs(void)
     hk_front_check();
 }
 
+/* What can never be had costs nothing that is cached. */
+static bool hopeless(void)
+{
+    void *p = hakmem_malloc(4 * HK_MIB);
+    hakmem_free(memset(p, 1, 4 * HK_MIB));
+    uint64_t calls = hk_sys_count[HK_SYS_MADVISE];
+    bool none = !hakmem_malloc(HK_HEAP_MAX + 1) && !hakmem_malloc(HK_MAX_REQUEST) &&
+                !hakmem_memalign(2 * HK_HEAP_MAX, 8) && !hakmem_calloc(2, HK_HEAP_MAX) &&
+                !hakmem_realloc(NULL, HK_HEAP_MAX + 1);
+    return none && hk_sys_count[HK_SYS_MADVISE] == calls && hk_pool_dirty_units() >= 64;
+}
+
 int main(void)
 {
     hktest_ok(aligned_ones(), "alignments from 64 KiB to 64 MiB");
@@ -274,6 +286,7 @@ int main(void)
     hktest_ok(zeroed(), "calloc of dirty runs");
     hktest_ok(last_block(), "the heap's last block grows where it stands");
     hktest_ok(vectors(), "vectors keep their bytes wherever they grow");
+    hktest_ok(hopeless(), "a request beyond the whole heap gives nothing back");
     held_runs();
     caps();
     small_aligned();
