@@ -52,7 +52,7 @@ struct hk_unit {
     };
     uint16_t follow;         /* distance to the record of the slab's first unit, bytes; 0: it is */
     uint16_t linked, blocks; /* blocks on the list or out · blocks of the slab */
-    uint16_t holes; /* each unit: a bit a page whose blocks are unlinked, its memory gone */
+    _Atomic uint16_t holes; /* each unit: a bit a page whose blocks are unlinked, its memory gone */
     uint8_t cls;
     uint8_t clean : 1;  /* never written since zeroed: fresh blocks are, but for link and mark */
     uint8_t asleep : 1; /* not in its class queue: needed counts to the wake-up */

@@ -106,7 +106,7 @@ HK_INLINE void check_foreign(const struct hk_unit *first, const struct hk_unit *
                              enum hk_call call)
 {
     if (HK_LIKELY(first->cls < HK_CLASSES) && HK_LIKELY(hk_may_begin(u, p)) &&
-        HK_LIKELY(!hk_is_marked(first, p)))
+        HK_LIKELY(!hk_is_marked(first, p)) && HK_LIKELY(!hk_holes_of(u)))
         return;
     hk_slab_doubt(first, p, false, call);
 }

@@ -29,7 +29,7 @@ static void tell_unit(struct hk_unit *first, unsigned i)
              end = (off + (uint32_t)HK_UNIT_BYTES + size - 1) / size;
     if (end > first->fresh) end = first->fresh;
     first[i].bound =
-        first[i].holes || end <= begin ? 0 : (end - begin - 1) * (size * first->magic) + 1;
+        hk_holes_of(&first[i]) || end <= begin ? 0 : (end - begin - 1) * (size * first->magic) + 1;
 }
 
 void hk_begin_tell(struct hk_unit *first, uint32_t from, uint32_t to)
@@ -76,7 +76,7 @@ void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk
     uint32_t block = (uint32_t)(off / size);
     if (off % size || block >= (own ? first->fresh : first->blocks))
         hk_die_block(hk_says_invalid[call], p, off % size, size);
-    if (hk_is_marked(first, p) || (own && hk_slab_in_hole(first, block)))
+    if (hk_is_marked(first, p) || hk_slab_in_hole(first, block)) /* M3 */
         hk_die_block(hk_says_freed[call], p, 0, size);
 }
 

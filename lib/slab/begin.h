@@ -43,6 +43,21 @@ HK_INLINE bool hk_may_begin(const struct hk_unit *u, const void *p)
     return hk_begin_rank(u, p) <= HK_UNIT_BYTES;
 }
 
+/*
+ * M3 Written by who holds the heap, read by all: who has a live block finds no hole at it, as the
+ * hole was closed before the block was handed out, and there is none while it lives. Who frees it
+ * again may find one, and no mark there.
+ */
+HK_INLINE uint32_t hk_holes_of(const struct hk_unit *u)
+{
+    return atomic_load_explicit(&u->holes, memory_order_relaxed);
+}
+
+HK_INLINE void hk_holes_set(struct hk_unit *u, uint32_t holes)
+{
+    atomic_store_explicit(&u->holes, (uint16_t)holes, memory_order_relaxed);
+}
+
 HK_INLINE uintptr_t hk_mark_of(const struct hk_unit *first, const void *p)
 {
     return (uintptr_t)first + (uintptr_t)p;

@@ -69,7 +69,7 @@ static void look_at(struct look *l, struct hk_unit *u)
         mark_free(l, i, i + 1);
     }
     for (unsigned i = 0; i < hk_class_units(u->cls); i++) {
-        for (uint32_t m = u[i].holes; m; m &= m - 1) {
+        for (uint32_t m = hk_holes_of(&u[i]); m; m &= m - 1) {
             uint32_t first, end;
             blocks_of_page(u, i, (unsigned)__builtin_ctz(m), &first, &end);
             mark_free(l, first, end);
@@ -86,7 +86,8 @@ static bool choose_pages(struct look *l)
             size_t off = i * HK_UNIT_BYTES + g * l->page;
             uint32_t end = (uint32_t)((off + l->page + l->size - 1) / l->size);
             if (end > l->u->fresh) return any; /* what is beyond is purge_fresh's */
-            if (l->u[i].holes >> g & 1 || !all_free(l, (uint32_t)(off / l->size), end)) continue;
+            if (hk_holes_of(&l->u[i]) >> g & 1 || !all_free(l, (uint32_t)(off / l->size), end))
+                continue;
             l->go[i] = (uint16_t)(l->go[i] | 1u << g);
             any = true;
         }
@@ -105,7 +106,8 @@ static void unlink_blocks(struct look *l)
         next = hk_link_next(p); /* look_at followed it */
         if (l->go[off / HK_UNIT_BYTES] >> page & 1) {
             u->linked--;
-            u[off / HK_UNIT_BYTES].holes |= (uint16_t)(1u << page);
+            struct hk_unit *in = &u[off / HK_UNIT_BYTES];
+            hk_holes_set(in, hk_holes_of(in) | 1u << page);
             continue;
         }
         if (last)
@@ -240,22 +242,22 @@ size_t hk_slab_purge(struct hk_heap *h, bool force, uint32_t *blocks)
 void hk_slab_close_hole(struct hk_unit *u, uint32_t *first, uint32_t *end)
 {
     unsigned i = 0;
-    while (!u[i].holes) i++;
-    blocks_of_page(u, i, (unsigned)__builtin_ctz(u[i].holes), first, end);
-    u[i].holes &= (uint16_t)(u[i].holes - 1);
+    while (!hk_holes_of(&u[i])) i++;
+    blocks_of_page(u, i, (unsigned)__builtin_ctz(hk_holes_of(&u[i])), first, end);
+    hk_holes_set(&u[i], hk_holes_of(&u[i]) & (hk_holes_of(&u[i]) - 1));
 }
 
 bool hk_slab_in_hole(const struct hk_unit *u, uint32_t block)
 {
     size_t off = block * hk_class_bytes(u->cls);
-    return u[off / HK_UNIT_BYTES].holes >> (off % HK_UNIT_BYTES / hk_sys_page_bytes()) & 1;
+    return hk_holes_of(&u[off / HK_UNIT_BYTES]) >> (off % HK_UNIT_BYTES / hk_sys_page_bytes()) & 1;
 }
 
 uint32_t hk_slab_hole_blocks(const struct hk_unit *u)
 {
     uint32_t n = 0;
     for (unsigned i = 0; i < hk_class_units(u->cls); i++) {
-        for (uint32_t m = u[i].holes; m; m &= m - 1) {
+        for (uint32_t m = hk_holes_of(&u[i]); m; m &= m - 1) {
             uint32_t first, end;
             blocks_of_page(u, i, (unsigned)__builtin_ctz(m), &first, &end);
             n += end - first;

@@ -78,7 +78,7 @@ static bool slab_new(struct hk_heap *h, unsigned c)
     u->seen = 0;
     u->clean = clean;
     u->blocks = (uint16_t)hk_class_blocks(c);
-    for (unsigned i = 0; i < hk_class_units(c); i++) u[i].holes = 0;
+    for (unsigned i = 0; i < hk_class_units(c); i++) hk_holes_set(&u[i], 0);
     hk_begin_birth(u);
     set_follow(u, sizeof *u);
     set_followers(u, owner_word(h, c));

@@ -104,12 +104,27 @@ CASE(d_trimmed)
     for (int i = 0; i < MANY; i++) block[i] = get(48); /* what others freed comes home */
 }
 
+static void *frees_or_ends(void *p)
+{
+    give(p), _exit(5); /* the page has gone, and the mark with it */
+}
+
+static void without_pages(size_t n)
+{
+    for (int i = 0; i < 400; i++) block[i] = get(n);
+    for (int i = 1; i < 400; i++) give(block[i]);
+    malloc_trim(0);
+}
+
+CASE(d_trimmed_there)
+{
+    without_pages(n);
+    in_thread(frees_or_ends, block[20]);
+}
+
 CASE(d_trimmed_mid)
 {
-    for (int i = 0; i < 200; i++) block[i] = get(12000);
-    for (int i = 0; i < 200; i++)
-        if (i % 50) give(block[i]);
-    malloc_trim(0);
+    without_pages(12000);
     give(block[75]);
 }
 
@@ -332,6 +347,12 @@ CASE(r_freed_here)
     in_thread(resizes, p);
 }
 
+CASE(r_trimmed_there)
+{
+    without_pages(n);
+    in_thread(resizes, block[20]);
+}
+
 CASE(v_inside)
 {
     block[0] = resize((char *)get(100) + 16, 200);
@@ -389,6 +410,7 @@ static const struct death {
     E(d_trimmed, DOUBLE, FREE),
     D(d_trimmed, DOUBLE, 1, 0),
     E(d_trimmed_mid, DOUBLE, FREE),
+    D(d_trimmed_there, DOUBLE, 1000, 0),
     E(d_reused, DOUBLE, NULL),
     E(d_moved, DOUBLE, FREE),
     E(d_calloc, DOUBLE, NULL),
@@ -440,6 +462,7 @@ static const struct death {
     D(again, REALLOC, 100000, 300000),
     E(r_there, REVIVE, NULL),
     E(r_freed_here, REVIVE, NULL),
+    D(r_trimmed_there, REVIVE, 1000, 0),
     E(v_inside, REALLOC, NULL),
     E(v_inside_mid, REALLOC, NULL),
     E(v_inside_large, REALLOC, NULL),

@@ -24,7 +24,7 @@ static void hole_being_closed(void)
     if (!p || !hk_thread.hard) hktest_bail("no memory");
     char *waits = hk_thread.hard->bins.bin[CLASS];
     struct hk_unit *u = hk_unit_of(waits);
-    HKTEST(waits && hk_slab_first(u) == u && !u->holes && u->bound);
+    HKTEST(waits && hk_slab_first(u) == u && !hk_holes_of(u) && u->bound);
     hktest_ok(hk_is_free(u, waits) && !hk_is_free(u, waits + HK_ALIGN_BYTES), "a free block");
     uint32_t bound = u->bound;
     u->bound = 0;
