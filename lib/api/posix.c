@@ -14,13 +14,18 @@
 #include "os/report.h"
 #include "os/sys.h"
 
-void *hk_api_aligned(size_t align, size_t n)
+HK_INLINE void *take_aligned(size_t align, size_t n)
 {
     if (hk_checked_on()) return hk_or_enomem(hk_checked_alloc(n, align, HK_BY_MALLOC, false));
     void *p = hk_fast_alloc_aligned(n, align);
     if (HK_LIKELY(p != NULL)) return p;
     if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return hk_or_enomem(NULL);
     return hk_or_enomem(hk_slow_aligned(n, align));
+}
+
+void *hk_api_aligned(size_t align, size_t n)
+{
+    return take_aligned(align, n);
 }
 
 HK_EXPORT void *hakmem_memalign(size_t align, size_t n)
@@ -46,14 +51,7 @@ HK_EXPORT void *hakmem_aligned_alloc(size_t align, size_t n)
 HK_EXPORT int hakmem_posix_memalign(void **out, size_t align, size_t n)
 {
     if (!hk_is_pow2(align) || align % sizeof(void *) != 0) return EINVAL;
-    if (align > HK_MAX_REQUEST || n > HK_MAX_REQUEST - align) return ENOMEM;
-    void *p;
-    if (hk_checked_on()) {
-        p = hk_checked_alloc(n, align, HK_BY_MALLOC, false);
-    } else {
-        p = hk_fast_alloc_aligned(n, align);
-        if (!p) p = hk_slow_aligned(n, align);
-    }
+    void *p = take_aligned(align, n); /* sets errno too, as glibc's */
     if (!p) return ENOMEM;
     *out = p;
     return 0;

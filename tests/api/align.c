@@ -74,6 +74,8 @@ static void huge_sizes(void)
             int rc = align >= sizeof p ? posix_memalign(&p, align, t_opaque(n)) : ENOMEM;
             T_EXPECT(rc == ENOMEM, "posix_memalign(&p, %#zx, %#zx) returned %d", align, n, rc);
             T_EXPECT(p == mark, "posix_memalign(&p, %#zx, %#zx) wrote %p", align, n, p);
+            T_EXPECT(errno == (align >= sizeof p ? ENOMEM : 4242), /* for who prints it */
+                     "posix_memalign(&p, %#zx, %#zx) left errno %d", align, n, errno);
             errno = 0;
             p = memalign(align, t_opaque(n));
             T_EXPECT(p == NULL, "memalign(%#zx, %#zx) gave %p", align, n, p);
