@@ -109,8 +109,6 @@ void hk_guest_free(struct hk_unit *u, void *p)
         strand(u, p); /* not even memory for a heap */
         return;
     }
-    if (hk_owner_heap(atomic_load_explicit(&u->owner, memory_order_relaxed)) == h)
-        hk_slab_doubt(u, p, true, HK_CALL_FREE); /* all can be told now */
     hk_remote_free_from(h, u, p);
     leave_guest(h);
 }

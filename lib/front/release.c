@@ -97,7 +97,7 @@ static HK_NOINLINE void free_run(void *p, struct hk_unit *u)
 
 HK_COLD void hk_front_free_doubtful(void *p, struct hk_heap *h, struct hk_unit *first)
 {
-    hk_slab_doubt(first, p, true, HK_CALL_FREE);
+    hk_slab_doubt(first, p, HK_CALL_FREE);
     hk_slab_free(h, first, p);
 }
 
@@ -105,10 +105,8 @@ HK_COLD void hk_front_free_doubtful(void *p, struct hk_heap *h, struct hk_unit *
 HK_INLINE void check_foreign(const struct hk_unit *first, const struct hk_unit *u, const void *p,
                              enum hk_call call)
 {
-    if (HK_LIKELY(first->cls < HK_CLASSES) && HK_LIKELY(hk_may_begin(u, p)) &&
-        HK_LIKELY(!hk_is_marked(first, p)) && HK_LIKELY(!hk_holes_of(u)))
-        return;
-    hk_slab_doubt(first, p, false, call);
+    if (HK_LIKELY(hk_begins_foreign(u, p)) && HK_LIKELY(!hk_is_marked(first, p))) return;
+    hk_slab_doubt(first, p, call);
 }
 
 static HK_NOINLINE void free_foreign(void *p, struct hk_unit *unit)
@@ -249,7 +247,7 @@ static HK_NOINLINE void *move_slow(void *p, size_t n, size_t have)
 /* p, of slab u, which the calling thread's heap owns. */
 HK_INLINE void *realloc_own(struct hk_heap *h, struct hk_unit *u, void *p, size_t n, bool sure)
 {
-    if (HK_UNLIKELY(!sure)) hk_slab_doubt(u, p, true, HK_CALL_REALLOC);
+    if (HK_UNLIKELY(!sure)) hk_slab_doubt(u, p, HK_CALL_REALLOC);
     size_t have = hk_class_bytes(u->cls);
     if (hk_front_fits(have, n)) return p;
     void *q = hk_fast_alloc(n);

@@ -28,8 +28,9 @@ static void tell_unit(struct hk_unit *first, unsigned i)
     uint32_t begin = (off + size - 1) / size,
              end = (off + (uint32_t)HK_UNIT_BYTES + size - 1) / size;
     if (end > first->fresh) end = first->fresh;
-    first[i].bound =
-        hk_holes_of(&first[i]) || end <= begin ? 0 : (end - begin - 1) * (size * first->magic) + 1;
+    bool none = hk_holes_of(&first[i]) || end <= begin;
+    uint32_t bound = none ? 0 : (end - begin - 1) * (size * first->magic) + 1;
+    __atomic_store_n(&first[i].bound, bound, __ATOMIC_RELAXED); /* M3 */
 }
 
 void hk_begin_tell(struct hk_unit *first, uint32_t from, uint32_t to)
@@ -50,17 +51,22 @@ const char hk_says_after_free[] = "write after free";
  * Where bound is 0: the unit has holes, or had one, and its owner, who need not be the caller's
  * heap as the slab may have been let loose, is about to tell a new one.
  */
+static uint32_t fresh_of(const struct hk_unit *first)
+{
+    return __atomic_load_n(&first->fresh, __ATOMIC_RELAXED); /* M3 */
+}
+
 static bool begins_by_number(const struct hk_unit *first, const void *p)
 {
     size_t off = (size_t)((const char *)p - hk_unit_addr(first)), size = hk_class_bytes(first->cls);
-    return off < first->fresh * size && off % size == 0;
+    return off < fresh_of(first) * size && off % size == 0;
 }
 
 bool hk_is_free(const struct hk_unit *first, const void *p)
 {
     struct hk_unit *u = hk_unit_of(p);
     if (HK_UNLIKELY(!u) || HK_UNLIKELY(hk_slab_first(u) != first)) return false;
-    if (HK_UNLIKELY(!hk_begins(u, p)) && !begins_by_number(first, p)) return false;
+    if (HK_UNLIKELY(!hk_begins_foreign(u, p)) && !begins_by_number(first, p)) return false;
     return hk_is_marked(first, p) && !(hk_shadow_get(p) & HK_SHADOW_LIVE);
 }
 
@@ -69,14 +75,14 @@ void hk_die_link(const struct hk_unit *first, const void *p)
     hk_die_block(hk_says_after_free, p, 0, hk_class_bytes(first->cls));
 }
 
-void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk_call call)
+void hk_slab_doubt(const struct hk_unit *first, const void *p, enum hk_call call)
 {
     size_t size = hk_class_bytes(first->cls);
     size_t off = (size_t)((const char *)p - hk_unit_addr(first));
     uint32_t block = (uint32_t)(off / size);
-    if (off % size || block >= (own ? first->fresh : first->blocks))
+    if (off % size || block >= fresh_of(first))
         hk_die_block(hk_says_invalid[call], p, off % size, size);
-    if (hk_is_marked(first, p) || hk_slab_in_hole(first, block)) /* M3 */
+    if (hk_is_marked(first, p) || hk_slab_in_hole(first, block))
         hk_die_block(hk_says_freed[call], p, 0, size);
 }
 

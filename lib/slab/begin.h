@@ -35,19 +35,15 @@ HK_INLINE bool hk_begins(const struct hk_unit *u, const void *p)
 }
 
 /*
- * The same for a thread that must not read bound: blocks that are not linked are not told apart.
- * Not for classes chosen at run time.
+ * M3 bound, fresh and holes are written by who holds the heap, and read by all: who has a live
+ * block finds them as they were when it was handed out, or later, and until its end it begins
+ * there, is linked, and in no hole. Who frees it again may find a hole, and no mark there.
  */
-HK_INLINE bool hk_may_begin(const struct hk_unit *u, const void *p)
+HK_INLINE bool hk_begins_foreign(const struct hk_unit *u, const void *p)
 {
-    return hk_begin_rank(u, p) <= HK_UNIT_BYTES;
+    return hk_begin_rank(u, p) < __atomic_load_n(&u->bound, __ATOMIC_RELAXED);
 }
 
-/*
- * M3 Written by who holds the heap, read by all: who has a live block finds no hole at it, as the
- * hole was closed before the block was handed out, and there is none while it lives. Who frees it
- * again may find one, and no mark there.
- */
 HK_INLINE uint32_t hk_holes_of(const struct hk_unit *u)
 {
     return atomic_load_explicit(&u->holes, memory_order_relaxed);

@@ -146,7 +146,7 @@ static void *extend(struct hk_unit *u, uint32_t n, void *rest)
         return link_blocks(u, first, end, rest);
     }
     if (end > u->blocks) end = u->blocks;
-    u->fresh = (uint16_t)end;
+    __atomic_store_n(&u->fresh, (uint16_t)end, __ATOMIC_RELAXED); /* M3 of begin.h */
     hk_begin_tell(u, first, end);
     u->looks = HK_FRESH_LOOKS;
     return first ? link_blocks(u, first, end, rest) : link_coloured(u, end, rest);

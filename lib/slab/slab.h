@@ -67,10 +67,10 @@ enum hk_call { HK_CALL_FREE, HK_CALL_REALLOC };
 /* What is said of them by each call, when no block begins at the pointer, or a freed one does. */
 extern const char *const hk_says_invalid[], *const hk_says_freed[];
 /*
- * p, in a slab, looked wrong to a quick test; own: the caller holds the slab's heap. Returns if it
- * is a block in use all the same; else the program ends, and is told why.
+ * p, in a slab, looked wrong to a quick test. Returns if it is a block in use all the same; else
+ * the program ends, and is told why.
  */
-void hk_slab_doubt(const struct hk_unit *first, const void *p, bool own, enum hk_call call);
+void hk_slab_doubt(const struct hk_unit *first, const void *p, enum hk_call call);
 /* Blocks that others freed, of a slab with holes: in these are no marks. */
 void hk_slab_doubt_list(const struct hk_unit *first, const void *head, const void *tail);
 /*

@@ -42,10 +42,14 @@ static void *frees(void *p)
     return NULL;
 }
 
+static void *frees_or_ends(void *p)
+{
+    give(p), _exit(5); /* before it goes on, and not when the block comes home */
+}
+
 static void *frees_twice(void *p)
 {
-    give(p);
-    give(p);
+    give(p), give(p);
     return NULL;
 }
 
@@ -78,7 +82,6 @@ CASE(d_all_then_one)
     give(block[MANY / 3]); /* its slab may have gone back */
 }
 
-/* Others of the list that p is on are handed out already. */
 CASE(d_in_a_bin)
 {
     for (int i = 0; i < 3000; i++) block[i] = get(256);
@@ -99,14 +102,7 @@ CASE(d_trimmed)
     for (int i = 0; i < MANY; i++)
         if (i % 500) give(block[i]);
     malloc_trim(0); /* its page has gone */
-    if (!n) give(block[MANY / 2 + 250]);
-    in_thread(frees, block[MANY / 2 + 250]);
-    for (int i = 0; i < MANY; i++) block[i] = get(48); /* what others freed comes home */
-}
-
-static void *frees_or_ends(void *p)
-{
-    give(p), _exit(5); /* the page has gone, and the mark with it */
+    n ? in_thread(frees_or_ends, block[MANY / 2 + 250]) : give(block[MANY / 2 + 250]);
 }
 
 static void without_pages(size_t n)
@@ -291,16 +287,22 @@ CASE(i_next)
     give(most + 640);
 }
 
+static void *resizes(void *p)
+{
+    return block[0] = resize(p, 1000);
+}
+
 CASE(i_beyond)
 {
     char *p = get(1024);
-    give((char *)((uintptr_t)p | 65535) + 1 - 1024);
+    p = (char *)((uintptr_t)p | 65535) + 1 - 1024;
+    n ? in_thread(n == 1 ? frees_or_ends : resizes, p) : give(p);
 }
 
 CASE(i_beyond_mid)
 {
     char *p = get(32768);
-    give(p + 16 * 32768);
+    n ? in_thread(frees_or_ends, p + 16 * 32768) : give(p + 16 * 32768);
 }
 
 CASE(i_free_chunk)
@@ -333,11 +335,6 @@ CASE(r_there)
     void *p = get(100);
     in_thread(frees, p);
     block[0] = resize(p, 200);
-}
-
-static void *resizes(void *p)
-{
-    return block[0] = resize(p, 1000);
 }
 
 CASE(r_freed_here)
@@ -451,7 +448,10 @@ static const struct death {
     E(i_before, FREE, NULL),
     E(i_next, FREE, DOUBLE),
     E(i_beyond, FREE, DOUBLE),
+    D(i_beyond, FREE, 1, 0),
+    D(i_beyond, REALLOC, 2, 0),
     E(i_beyond_mid, FREE, DOUBLE),
+    D(i_beyond_mid, FREE, 1, 0),
     E(i_free_chunk, FREE, NULL),
     D(i_there, FREE, 100, 0),
     D(i_there, FREE, 3000, 0),

@@ -84,7 +84,7 @@ static bool begins_are_right(unsigned c)
         const struct hk_unit *own = u + off / HK_UNIT_BYTES;
         bool start = off % size == 0;
         right &= hk_begins(own, slab + off) == (start && off / size < u->fresh);
-        right &= hk_may_begin(own, slab + off) == start;
+        right &= hk_begins_foreign(own, slab + off) == hk_begins(own, slab + off);
     }
     hakmem_free(p);
     return right;
