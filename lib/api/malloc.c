@@ -39,7 +39,7 @@ static HK_NOINLINE void *malloc_slow(size_t n)
     return HK_LIKELY(p != NULL) ? p : malloc_slower(n, HK_SITE);
 }
 
-HK_EXPORT void *hakmem_malloc(size_t n)
+HK_EXPORT HK_HOT void *hakmem_malloc(size_t n)
 {
     if (hk_checked_on()) return hk_or_enomem(hk_checked_alloc(n, 0, HK_BY_MALLOC, false));
     void *p = hk_fast_alloc(n);
@@ -56,12 +56,12 @@ HK_INLINE void free_block(void *p, size_t n, bool sized)
     }
 }
 
-HK_EXPORT void hakmem_free(void *p)
+HK_EXPORT HK_HOT void hakmem_free(void *p)
 {
     free_block(p, 0, false);
 }
 
-HK_EXPORT void hakmem_free_sized(void *p, size_t n)
+HK_EXPORT HK_HOT void hakmem_free_sized(void *p, size_t n)
 {
     free_block(p, n, true);
 }
@@ -87,7 +87,7 @@ HK_INLINE void *zero_small(void *p, unsigned c)
     return p;
 }
 
-HK_EXPORT void *hakmem_calloc(size_t count, size_t size)
+HK_EXPORT HK_HOT void *hakmem_calloc(size_t count, size_t size)
 {
     size_t n;
     if (HK_UNLIKELY(__builtin_mul_overflow(count, size, &n))) return hk_or_enomem(NULL);
@@ -104,7 +104,7 @@ HK_EXPORT void *hakmem_calloc(size_t count, size_t size)
     return n <= 64 ? zero_small(p, c) : memset(p, 0, n);
 }
 
-HK_EXPORT void *hakmem_realloc(void *p, size_t n)
+HK_EXPORT HK_HOT void *hakmem_realloc(void *p, size_t n)
 {
     if (HK_UNLIKELY(n == 0 && p)) {
         hakmem_free(p);
@@ -159,7 +159,7 @@ static HK_COLD void *new_aligned_slow(size_t n, size_t align)
     return p ? p : hk_new_retry(n, align, 0);
 }
 
-HK_EXPORT void *_Znwm(size_t n)
+HK_EXPORT HK_HOT void *_Znwm(size_t n)
 {
     void *p = hk_fast_alloc(n);
     return HK_LIKELY(p != NULL) ? p : new_slow(n);
@@ -199,7 +199,7 @@ void _ZdlPv(void *p);
 HK_ALIAS(hakmem_free)
 void _ZdaPv(void *p);
 
-HK_EXPORT void _ZdlPvm(void *p, size_t n)
+HK_EXPORT HK_HOT void _ZdlPvm(void *p, size_t n)
 {
     hk_free_sized(p, n, true);
 }

@@ -13,8 +13,10 @@
 #define HK_NOINLINE __attribute__((noinline))
 #define HK_COLD     __attribute__((cold, noinline))
 /* On extern data: without it an access goes through the GOT. */
-#define HK_HIDDEN        __attribute__((visibility("hidden")))
-#define HK_EXPORT        __attribute__((visibility("default")))
+#define HK_HIDDEN __attribute__((visibility("hidden")))
+#define HK_EXPORT __attribute__((visibility("default")))
+/* Begins a line: else what lies before decides how many it spans (bench/load tiny_hot: 1.09). */
+#define HK_HOT           __attribute__((aligned(64)))
 #define HK_ALIAS(target) __attribute__((visibility("default"), alias(#target)))
 #define HK_WEAK          __attribute__((weak))
 #if defined(__SANITIZE_THREAD__)

@@ -3,7 +3,7 @@
  * What: what the fast paths need to tell that a pointer into a slab may be wrong, and the closer
  *   look: the end of a program that passed it.
  * Why: see begin.h.
- * Threads: all; what only the slab's owner may read is left out for others.
+ * Threads: all, see M3; who tells where blocks begin holds the heap.
  */
 #include "os/report.h"
 #include "slab/slab.h"

@@ -71,7 +71,7 @@ extern const char *const hk_says_invalid[], *const hk_says_freed[];
  * the program ends, and is told why.
  */
 void hk_slab_doubt(const struct hk_unit *first, const void *p, enum hk_call call);
-/* Blocks that others freed, of a slab with holes: in these are no marks. */
+/* Blocks that others freed, of a slab with holes: finds who freed twice while its page went. */
 void hk_slab_doubt_list(const struct hk_unit *first, const void *head, const void *tail);
 /*
  * Free p into slab u, whose heap h the caller holds; checked to be a block in use. Counted before
