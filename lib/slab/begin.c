@@ -47,15 +47,15 @@ const char *const hk_says_freed[] = {"double free", "realloc of a freed block"};
 
 const char hk_says_after_free[] = "write after free";
 
-/*
- * Where bound is 0: the unit has holes, or had one, and its owner, who need not be the caller's
- * heap as the slab may have been let loose, is about to tell a new one.
- */
 static uint32_t fresh_of(const struct hk_unit *first)
 {
     return __atomic_load_n(&first->fresh, __ATOMIC_RELAXED); /* M3 */
 }
 
+/*
+ * Where bound is 0: the unit has holes, or had one, and its owner, who need not be the caller's
+ * heap as the slab may have been let loose, is about to tell a new one.
+ */
 static bool begins_by_number(const struct hk_unit *first, const void *p)
 {
     size_t off = (size_t)((const char *)p - hk_unit_addr(first)), size = hk_class_bytes(first->cls);
